@@ -1,0 +1,38 @@
+"""What would this model, compressed this way, cost on this chip, and what would it get wrong?
+
+The public names are loaded when they are first used, so that importing accelsim costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from accelsim.version import __version__
+
+if TYPE_CHECKING:
+    from accelsim.errors import AccelsimError, InputError
+    from accelsim.spec.arch import ArchSpec
+    from accelsim.spec.load import load_arch
+
+__all__ = ["AccelsimError", "ArchSpec", "InputError", "__version__", "load_arch"]
+
+#: Public name → the module that defines it.
+_HOMES = {
+    "AccelsimError": "accelsim.errors",
+    "ArchSpec": "accelsim.spec.arch",
+    "InputError": "accelsim.errors",
+    "load_arch": "accelsim.spec.load",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'accelsim' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,90 @@
+"""The only place that prints. Results go to stdout; errors, notes and progress to stderr.
+
+Lines with a file's position are never wrapped, so that terminals and editors can follow
+``path:line:column``. Colours are left out where the output is no terminal or ``NO_COLOR`` is set.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+#: Columns of a table that is piped somewhere: wide enough that nothing is cut off.
+_PIPED_WIDTH = 200
+
+
+def _console(*, stderr: bool = False) -> Console:
+    # Made per call: tests and notebooks exchange sys.stdout after this module was imported.
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else _PIPED_WIDTH
+    return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
+
+
+def print_text(text: str) -> None:
+    """Print a text to stdout, unwrapped and with one newline at its end."""
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+
+
+def print_line(text: str, style: str = "") -> None:
+    """Print a line of a result to stdout; ``style`` is rich's (``bold``, ``green``)."""
+    _console().print(Text(text, style=style), soft_wrap=True)
+
+
+def print_table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    title: str = "",
+    numeric: Collection[str] = (),
+) -> None:
+    """Print a table to stdout.
+
+    Args:
+        headers: one name per column.
+        rows: the cells, as texts.
+        title: a line above the table.
+        numeric: names of the columns that are aligned to the right.
+    """
+    table = Table(title=title or None, title_justify="left", title_style="bold", box=None)
+    for header in headers:
+        side: Literal["left", "right"] = "right" if header in numeric else "left"
+        table.add_column(Text(header), justify=side, overflow="fold", header_style="bold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    _console().print(table)
+
+
+def print_error(text: str) -> None:
+    """Print an error to stderr, every line whole; ``error:`` at its start is shown in red."""
+    shown = Text(text)
+    shown.highlight_regex("^error:", "bold red")
+    _console(stderr=True).print(shown, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """Tell the user something on stderr that is not the result (what is being compiled, say)."""
+    _console(stderr=True).print(Text(text, style="dim"), soft_wrap=True)
+
+
+@contextmanager
+def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a bar on stderr while the body runs, where stderr is a terminal.
+
+    Yields:
+        A function that is called with the number of steps done since the last call.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = _console(stderr=True)
+    disable = not console.is_terminal
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=disable
+    ) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda steps: bar.advance(task, steps)

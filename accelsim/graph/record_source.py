@@ -1,0 +1,145 @@
+"""Models that have to be recorded: transformers configurations and live modules."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from accelsim.errors import CaptureError, InputError
+from accelsim.graph.checkpoint import Checkpoint, compare
+from accelsim.graph.family import GraphFamily, fit_family
+from accelsim.graph.ir import Graph
+from accelsim.graph.record import record_module
+from accelsim.graph.record_hf import HfModel, build_hf, live_hf, record_built
+from accelsim.graph.request import GraphRequest, Kind
+
+#: Recordings of one phase after which a family is worth its own recordings.
+WORTH_FITTING = 4
+
+
+class HfSource:
+    """A transformers model: recorded per request, and as a family once many sizes are asked for."""
+
+    def __init__(self, model: HfModel) -> None:
+        self.model = model
+        self._graphs: dict[GraphRequest, Graph] = {}
+        self._families: dict[str, GraphFamily | None] = {}
+        self._recorded: Counter[str] = Counter()
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self.model.name
+
+    @property
+    def kind(self) -> Kind:
+        """What the model reads."""
+        return self.model.kind
+
+    @property
+    def parameters(self) -> int:
+        """Parameters, tied ones once."""
+        return self.model.parameters
+
+    def graph(self, request: GraphRequest) -> Graph:
+        """Return the graph of a request.
+
+        Raises:
+            InputError: a decode step of a model that has none.
+            CaptureError: the model cannot be recorded.
+        """
+        if request.phase == "decode" and self.kind != "language":
+            raise InputError(f"{self.name}: a {self.kind} model has no decode phase; use prefill")
+        if request not in self._graphs:
+            family = self._family(request.phase)
+            graph = record_built(self.model, request) if family is None else family.build(request)
+            self._recorded[request.phase] += 1
+            self._graphs[request] = graph
+        return self._graphs[request]
+
+    def _family(self, phase: str) -> GraphFamily | None:
+        if phase not in self._families and self._recorded[phase] >= WORTH_FITTING:
+            try:
+                self._families[phase] = fit_family(
+                    lambda request: record_built(self.model, request),
+                    self.kind, phase, self.model.longest,
+                )  # fmt: skip
+            except CaptureError:  # sizes that are no polynomials: go on recording each
+                self._families[phase] = None
+        return self._families.get(phase)
+
+
+class ModuleSource:
+    """A live module with its own example input: one graph, whatever sizes are asked for."""
+
+    kind: Kind = "module"
+
+    def __init__(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
+        self.name = name
+        self._call = (module, args, kwargs)
+        self._graph: Graph | None = None
+
+    def graph(self, request: GraphRequest) -> Graph:
+        """Return the module's graph; its sizes are those of its example input.
+
+        Raises:
+            InputError: a decode step.
+            CaptureError: the module cannot be recorded.
+        """
+        if request.phase == "decode":
+            raise InputError(
+                f"{self.name}: a module with its own example input has no decode phase; return a "
+                "transformers config or model to record one"
+            )
+        if self._graph is None:
+            self._graph = record_module(*self._call, name=self.name)
+        return self._graph
+
+
+def open_config(config: Path, name: str, folder: Path, weights: Checkpoint | None) -> HfSource:
+    """Return the model of a configuration file, checked against its folder's weights.
+
+    Raises:
+        CaptureError: transformers does not know the configuration.
+        CheckpointError: the weights are not of this configuration.
+    """
+    try:
+        loaded = transformers.AutoConfig.from_pretrained(str(config), local_files_only=True)
+    except Exception as error:  # transformers raises what it likes for a config it cannot read
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise CaptureError(
+            f"{config}: transformers cannot read it: {reason}; check model_type (code that a "
+            "checkpoint brings along is not run)"
+        ) from None
+    model = build_hf(loaded, name)
+    if weights is not None:
+        module = model.module
+        expected = {key: tuple(value.shape) for key, value in module.named_parameters()}
+        allowed = {key for key, _ in module.named_parameters(remove_duplicate=False)}
+        allowed |= {key for key, _ in module.named_buffers()}
+        compare(weights, expected, str(folder), module.base_model_prefix, allowed)
+    return HfSource(model)
+
+
+def open_made(made: Any, name: str) -> HfSource | ModuleSource:
+    """Return the model that a user's function made.
+
+    Raises:
+        InputError: it made something else.
+    """
+    if isinstance(made, transformers.PreTrainedConfig):
+        return HfSource(build_hf(made, name))
+    if isinstance(made, transformers.PreTrainedModel):
+        return HfSource(live_hf(made, name))
+    if isinstance(made, tuple) and 1 <= len(made) <= 3 and isinstance(made[0], torch.nn.Module):
+        module, args, kwargs = (*made, (), {})[:3] if len(made) < 3 else made
+        if isinstance(args, (tuple, list)) and isinstance(kwargs, dict):
+            return ModuleSource(name, module, tuple(args), kwargs)
+    raise InputError(
+        f"{name}: it returned {type(made).__name__}; (module, args, kwargs), a transformers config "
+        "or a PreTrainedModel is needed"
+    )

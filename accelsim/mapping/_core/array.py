@@ -1,0 +1,122 @@
+"""Closed forms of a systolic array: cycles of one tile, and what it reads and writes.
+
+Dataflows after Samajdar et al., "A Systematic Methodology for Characterizing Scalability of DNN
+Accelerators using SCALE-Sim", ISPASS 2020. A fold is one pass of the array: R x C outputs (output
+stationary) or R x C stationary operands. Without double buffering every fold pays its skew:
+output stationary T + R + C - 2, weight and input stationary T + 2R + C - 2 cycles for a stream of
+T. With double buffering the next stationary tile loads (or the last sums shift out) while the
+stream runs, folds follow each other every max(T, R) cycles, and skew is paid once per op.
+"""
+
+from __future__ import annotations
+
+from accelsim.jit import kernel
+from accelsim.mapping._core.layout import (
+    C_COLS,
+    C_OUTPUT_DB,
+    C_ROWS,
+    C_WEIGHT_DB,
+    IS,
+    OS,
+    P_CYCLES_PER_STEP,
+    P_GROUP,
+    P_GROUP_CYCLES,
+    P_K_DEN,
+    P_K_NUM,
+    P_K_PER_CYCLE,
+    WS,
+)
+
+
+@kernel
+def ceil_div(a, b):
+    """Smallest integer at or above a / b."""
+    return (a + b - 1) // b
+
+
+@kernel
+def k_steps(problem, k):
+    """Steps along K after pruning, with the products that a PE adds per step."""
+    kept = ceil_div(k * problem[P_K_NUM], problem[P_K_DEN])
+    return ceil_div(kept, problem[P_K_PER_CYCLE])
+
+
+@kernel
+def k_rows(problem, machine):
+    """Rows of a stationary fold that lie along K.
+
+    Sums of different scale groups cannot be added before they are scaled, so a fold ends with its
+    group.
+    """
+    rows = machine[C_ROWS]
+    if problem[P_GROUP] == 0:
+        return rows
+    return max(1, min(rows, problem[P_GROUP] // problem[P_K_PER_CYCLE]))
+
+
+@kernel
+def folds_and_stream(problem, machine, dataflow, m, n, k):
+    """Number of folds and length of the stream of one fold, in cycles, on one array."""
+    rows, cols = machine[C_ROWS], machine[C_COLS]
+    steps = k_steps(problem, k)
+    slow = problem[P_CYCLES_PER_STEP]
+    if dataflow == OS:
+        stream = steps * slow
+        if problem[P_GROUP] > 0:
+            stream += ceil_div(k, problem[P_GROUP]) * problem[P_GROUP_CYCLES]
+        return ceil_div(m, rows) * ceil_div(n, cols), stream
+    if dataflow == WS:
+        return ceil_div(steps, k_rows(problem, machine)) * ceil_div(n, cols), m * slow
+    return ceil_div(steps, k_rows(problem, machine)) * ceil_div(m, cols), n * slow
+
+
+@kernel
+def tile_cycles(problem, machine, dataflow, m, n, k):
+    """Cycles for which one array is occupied by a tile of m x n x k."""
+    rows, cols = machine[C_ROWS], machine[C_COLS]
+    folds, stream = folds_and_stream(problem, machine, dataflow, m, n, k)
+    if dataflow == OS:
+        if machine[C_OUTPUT_DB] == 1:
+            return folds * max(stream, rows)
+        return folds * (stream + rows + cols - 2)
+    if machine[C_WEIGHT_DB] == 1:
+        return folds * max(stream, rows)
+    return folds * (stream + 2 * rows + cols - 2)
+
+
+@kernel
+def fill_drain_cycles(machine, dataflow):
+    """Skew that a pipelined array pays once per op: first load, fill, and drain."""
+    rows, cols = machine[C_ROWS], machine[C_COLS]
+    if dataflow == OS:
+        return 2 * rows + cols - 2 if machine[C_OUTPUT_DB] == 1 else 0
+    return 2 * rows + cols - 2 if machine[C_WEIGHT_DB] == 1 else 0
+
+
+@kernel
+def operand_passes(machine, dataflow, m, n):
+    """How often a tile's first and second operand are read from the nearest level.
+
+    ``m`` and ``n`` are the share of one array; arrays that work on the same rows or columns get
+    the operand by broadcast.
+    """
+    rows, cols = machine[C_ROWS], machine[C_COLS]
+    if dataflow == OS:
+        return ceil_div(n, cols), ceil_div(m, rows)
+    if dataflow == WS:
+        return ceil_div(n, cols), 1
+    return 1, ceil_div(m, cols)
+
+
+@kernel
+def k_folds(problem, machine, dataflow, k):
+    """Folds along K, after each of which partial sums leave the array."""
+    if dataflow == OS:
+        return 1
+    return ceil_div(k_steps(problem, k), k_rows(problem, machine))
+
+
+__all__ = [
+    "IS", "OS", "WS", "ceil_div", "fill_drain_cycles", "folds_and_stream", "k_folds", "k_rows",
+    "k_steps", "operand_passes", "tile_cycles",
+]  # fmt: skip

@@ -1,0 +1,115 @@
+"""Fused attention as tile steps: blocks of queries against blocks of keys, softmax in between."""
+
+from __future__ import annotations
+
+from accelsim.jit import kernel
+from accelsim.mapping._core.array import ceil_div, operand_passes, tile_cycles
+from accelsim.mapping._core.layout import OP_A, OP_C, OP_W
+from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
+from accelsim.mapping._core.tile import share
+
+# Attention: int64 vector.
+(
+    T_UNITS, T_GROUP, T_QUERIES, T_KEYS, T_DEPTH, T_VALUE_DEPTH, T_CAUSAL,
+    T_Q_BITS, T_K_BITS, T_P_BITS,  # bits of one element
+    T_O_BITS, T_X_BITS, T_MASK_BITS,  # whole tensors
+    T_SCORE_MC, T_OUTPUT_MC,  # vector work over all scores and all outputs, 1/1000 cycle
+    T_ACC_BITS,
+    T_SIZE,
+) = range(16 + 1)  # fmt: skip
+
+# Choice: int64 vector.
+H_DATAFLOW, H_HEADS, H_ROWS, H_QUERIES, H_KEYS, H_RESIDENT, H_SIZE = 0, 1, 2, 3, 4, 5, 6
+
+
+@kernel
+def last_key(attention, query, count):
+    """Number of keys that a block of queries sees."""
+    if attention[T_CAUSAL] == 0:
+        return attention[T_KEYS]
+    seen = attention[T_KEYS] - attention[T_QUERIES] + query + count
+    return max(1, min(attention[T_KEYS], seen))
+
+
+@kernel
+def count_attention_steps(attention, choice):
+    """Blocks of the plan."""
+    blocks = 0
+    for query in range(0, attention[T_QUERIES], choice[H_QUERIES]):
+        count = min(choice[H_QUERIES], attention[T_QUERIES] - query)
+        blocks += ceil_div(last_key(attention, query, count), choice[H_KEYS])
+    return blocks * ceil_div(attention[T_UNITS], choice[H_HEADS])
+
+
+@kernel
+def block_bits(attention, choice):
+    """Bits that a block needs in the nearest level: Q, K, V, probabilities and sums, per buffer."""
+    rows = choice[H_HEADS] * attention[T_GROUP] * choice[H_QUERIES]
+    keys = choice[H_HEADS] * choice[H_KEYS]
+    depths = attention[T_DEPTH] + attention[T_VALUE_DEPTH]
+    bits = rows * attention[T_DEPTH] * attention[T_Q_BITS] + keys * depths * attention[T_K_BITS]
+    bits += rows * choice[H_KEYS] * attention[T_P_BITS]
+    return bits + rows * attention[T_VALUE_DEPTH] * attention[T_ACC_BITS]
+
+
+@kernel
+def _work_of(problem, machine, attention, choice, units, queries, keys, work):
+    """Array and port work of one block; every array has a share of its rows."""
+    flow = choice[H_DATAFLOW]
+    rows = ceil_div(attention[T_GROUP] * queries, choice[H_ROWS])
+    depth, value = attention[T_DEPTH], attention[T_VALUE_DEPTH]
+    work[W_ARRAY] = tile_cycles(problem, machine, flow, rows, keys, depth)
+    work[W_ARRAY] += tile_cycles(problem, machine, flow, rows, value, keys)
+    all_rows = units * attention[T_GROUP] * queries
+    score_a, score_w = operand_passes(machine, flow, rows, keys)
+    value_a, value_w = operand_passes(machine, flow, rows, value)
+    probabilities = all_rows * keys * attention[T_P_BITS]
+    work[W_READ] = all_rows * depth * attention[T_Q_BITS] * score_a + probabilities * value_a
+    work[W_READ] += units * keys * attention[T_K_BITS] * (depth * score_w + value * value_w)
+    work[W_WRITTEN] = probabilities
+    work[W_SUMS] = all_rows * (keys + 2 * value) * attention[T_ACC_BITS]
+    scores = attention[T_UNITS] * attention[T_GROUP] * attention[T_QUERIES] * attention[T_KEYS]
+    work[W_VECTOR] = share(attention[T_SCORE_MC], all_rows * keys, scores)
+
+
+@kernel
+def _load_keys(attention, choice, units, keys, resident_keys, step, bits):
+    """K and V: block by block into the nearest level, at once into outer ones when resident."""
+    depths = attention[T_DEPTH] + attention[T_VALUE_DEPTH]
+    bits[0, OP_W, step] = units * keys * depths * attention[T_K_BITS]
+    for link in range(1, bits.shape[0]):
+        if choice[H_RESIDENT] == 0:
+            bits[link, OP_W, step] = bits[0, OP_W, step]
+        elif resident_keys > 0:
+            bits[link, OP_W, step] = units * resident_keys * depths * attention[T_K_BITS]
+
+
+@kernel
+def attention_steps(problem, machine, attention, choice, bits, work):
+    """Fill the step arrays of fused attention; see ``steps.gemm_steps`` for their shapes."""
+    step = 0
+    outputs = attention[T_UNITS] * attention[T_GROUP] * attention[T_QUERIES]
+    scores = outputs * attention[T_KEYS]
+    for unit in range(0, attention[T_UNITS], choice[H_HEADS]):
+        units = min(choice[H_HEADS], attention[T_UNITS] - unit)
+        for query in range(0, attention[T_QUERIES], choice[H_QUERIES]):
+            queries = min(choice[H_QUERIES], attention[T_QUERIES] - query)
+            rows = units * attention[T_GROUP] * queries
+            limit = last_key(attention, query, queries)
+            for key in range(0, limit, choice[H_KEYS]):
+                keys = min(choice[H_KEYS], limit - key)
+                if key == 0:
+                    bits[:, OP_A, step] = rows * attention[T_DEPTH] * attention[T_Q_BITS]
+                whole = attention[T_KEYS] if query == 0 and key == 0 else 0
+                _load_keys(attention, choice, units, keys, whole, step, bits)
+                if attention[T_MASK_BITS] > 0:
+                    bits[:, OP_C, step] = share(attention[T_MASK_BITS], rows * keys, scores)
+                _work_of(
+                    problem, machine, attention, choice, units, queries, keys, work[step]
+                )
+                if key + choice[H_KEYS] >= limit:
+                    bits[:, 3, step] = share(attention[T_O_BITS], rows, outputs)
+                    bits[:, OP_C, step] += share(attention[T_X_BITS], rows, outputs)
+                    work[step, W_VECTOR] += share(attention[T_OUTPUT_MC], rows, outputs)
+                    work[step, W_WRITTEN] += bits[0, 3, step]
+                step += 1

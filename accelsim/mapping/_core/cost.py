@@ -1,0 +1,263 @@
+"""Closed form of a whole plan: traffic of every link, busy time of every unit, latency.
+
+A plan is a nest of tile loops: at each level the batch loop outside, then the three loops of one of
+``ORDERS``. A tile stays where it is while only loops run that do not concern it, so an operand
+crosses a link once per iteration of every loop outside the innermost loop that does concern it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+from accelsim.mapping._core.array import ceil_div, fill_drain_cycles
+from accelsim.mapping._core.layout import (
+    B,
+    C_LEVELS,
+    DIMS,
+    K,
+    L_BITS,
+    L_BUFFERS,
+    L_PORTS,
+    M,
+    N,
+    OP_A,
+    OP_W,
+    ORDERS,
+    P_A_BITS,
+    P_ACC_BITS,
+    P_B,
+    P_CONV,
+    P_O_BITS,
+    P_VECTOR_MILLICYCLES,
+    P_W_BATCHED,
+    P_W_BITS,
+    P_X_BITS,
+    R_COST0,
+    R_LINK0,
+    R_OVERHEAD,
+    R_PORT0,
+    R_PS_PER_CYCLE,
+    R_SETUP0,
+    R_TILE,
+    S_DATAFLOW,
+    S_LEVEL0,
+    S_STRIDE,
+)
+from accelsim.mapping._core.tile import (
+    a_tile_bits,
+    accumulator_bits,
+    array_cycles,
+    epilogue_tile_bits,
+    out_tile_bits,
+    port_bits,
+    sums_stay,
+    w_tile_bits,
+)
+
+_ORDER_TABLE = np.array(ORDERS, dtype=np.int64)
+
+
+@kernel
+def tile_size(problem, machine, choice, level, dim):
+    """Tile size of a level; above the last level stands the whole problem."""
+    if level >= machine[C_LEVELS]:
+        return problem[P_B + dim]
+    return choice[S_LEVEL0 + S_STRIDE * level + dim]
+
+
+@kernel
+def loop_dim(choice, level, position):
+    """Dimension of a loop: position 0 is the batch loop."""
+    if position == 0:
+        return B
+    return _ORDER_TABLE[choice[S_LEVEL0 + S_STRIDE * level + DIMS], position - 1]
+
+
+@kernel
+def concerns(problem, operand, dim):
+    """Whether a loop over ``dim`` changes the tile of an operand (0 A, 1 W, 2 output)."""
+    if operand == OP_A:
+        return dim != N
+    if operand == OP_W:
+        return dim == N or dim == K or (dim == B and problem[P_W_BATCHED] == 1)
+    return dim != K
+
+
+@kernel
+def passes(problem, machine, choice, link, operand):
+    """How often an operand crosses a link as a whole."""
+    total = 1
+    pending = 1
+    for above in range(machine[C_LEVELS] - link):
+        level = machine[C_LEVELS] - 1 - above
+        for position in range(DIMS):
+            dim = loop_dim(choice, level, position)
+            outer = tile_size(problem, machine, choice, level + 1, dim)
+            trips = ceil_div(outer, tile_size(problem, machine, choice, level, dim))
+            if trips == 1:
+                continue
+            if concerns(problem, operand, dim):
+                total *= pending
+                pending = 1
+            else:
+                pending *= trips
+    return total
+
+
+@kernel
+def _tiles_of(problem, machine, choice, link, dim):
+    return ceil_div(problem[P_B + dim], tile_size(problem, machine, choice, link, dim))
+
+
+@kernel
+def a_bits_once(problem, machine, choice, link):
+    """Bits of one pass of the first operand: halos of a convolution overlap."""
+    if problem[P_CONV] == 0:
+        return problem[P_A_BITS]
+    b = tile_size(problem, machine, choice, link, B)
+    k = tile_size(problem, machine, choice, link, K)
+    m = tile_size(problem, machine, choice, link, M)
+    columns = _tiles_of(problem, machine, choice, link, B) * _tiles_of(
+        problem, machine, choice, link, K
+    )
+    whole = problem[P_B + M] // m
+    rest = problem[P_B + M] - whole * m
+    bits = whole * a_tile_bits(problem, b, m, k)
+    if rest > 0:
+        bits += a_tile_bits(problem, b, rest, k)
+    return bits * columns
+
+
+@kernel
+def link_traffic(problem, machine, choice, link):
+    """Bits that cross a link: loaded, stored, and how often partial sums leave the level."""
+    loaded = a_bits_once(problem, machine, choice, link) * passes(
+        problem, machine, choice, link, OP_A
+    )
+    loaded += problem[P_W_BITS] * passes(problem, machine, choice, link, OP_W)
+    visits = passes(problem, machine, choice, link, 2)
+    sums = problem[P_B] * problem[P_B + M] * problem[P_B + N] * problem[P_ACC_BITS]
+    spilled = sums * (visits - 1)
+    return loaded + spilled + problem[P_X_BITS], spilled + problem[P_O_BITS], visits
+
+
+@kernel
+def level_bits(problem, machine, levels, choice, level, partial):
+    """Bits that a level holds: tiles of all operands with their buffers."""
+    b = tile_size(problem, machine, choice, level, B)
+    m = tile_size(problem, machine, choice, level, M)
+    n = tile_size(problem, machine, choice, level, N)
+    k = tile_size(problem, machine, choice, level, K)
+    buffers = levels[level, L_BUFFERS]
+    all_b, all_k = b >= problem[P_B], k >= problem[P_B + K]
+    all_m, all_n = m >= problem[P_B + M], n >= problem[P_B + N]
+    held = a_tile_bits(problem, b, m, k) * (1 if all_b and all_m and all_k else buffers)
+    w_all = all_n and all_k and (all_b or problem[P_W_BATCHED] == 0)
+    held += w_tile_bits(problem, b, n, k) * (1 if w_all else buffers)
+    out_buffers = 1 if all_b and all_m and all_n else buffers
+    out = b * m * n * problem[P_ACC_BITS] if partial else out_tile_bits(problem, b, m, n)
+    held += (out + epilogue_tile_bits(problem, b, m, n)) * out_buffers
+    return held
+
+
+@kernel
+def busy(problem, machine, levels, choice, rates):
+    """Sum over all tiles, edges included.
+
+    Returns array cycles, bits read and written at the nearest level's port for operands and
+    partial sums, bits moved in accumulator memory, and picoseconds in which a tile is
+    synchronized and held by array or port.
+    """
+    b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
+    n, k = tile_size(problem, machine, choice, 0, N), tile_size(problem, machine, choice, 0, K)
+    sizes = (b, m, n, k)
+    cycles, read, written, sums = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    occupied = 0.0
+    extent = np.empty(DIMS, np.int64)
+    for corner in range(1 << DIMS):
+        count = _corner(problem, sizes, corner, extent)
+        if count == 0:
+            continue
+        b, m, n, k = extent[B], extent[M], extent[N], extent[K]
+        own = array_cycles(problem, machine, choice, b, m, n, k)
+        port_read, port_written = port_bits(problem, machine, choice, b, m, n, k)
+        cycles += count * own
+        read += count * port_read
+        written += count * port_written
+        sums += count * accumulator_bits(problem, machine, choice, b, m, n, k)
+        port = port_ps(levels, rates, port_read, port_written)
+        occupied += count * (rates[R_TILE] + max(np.ceil(own * rates[R_PS_PER_CYCLE]), port))
+    return cycles, read, written, sums, occupied
+
+
+@kernel
+def _corner(problem, sizes, corner, extent):
+    """Number of tiles that are whole or cut in each dimension as ``corner`` says; their sizes."""
+    count = 1
+    for dim in range(DIMS):
+        whole = problem[P_B + dim] // sizes[dim]
+        rest = problem[P_B + dim] - whole * sizes[dim]
+        if (corner >> dim) & 1:
+            extent[dim] = rest
+            count *= 1 if rest > 0 else 0
+        else:
+            extent[dim] = sizes[dim]
+            count *= whole
+    return count
+
+
+@kernel
+def port_ps(levels, rates, read, written):
+    """Picoseconds of the nearest level's port or ports."""
+    bits = max(read, written) if levels[0, L_PORTS] == 2 else read + written
+    return np.ceil(bits * rates[R_PORT0])
+
+
+@kernel
+def edge_ps(problem, machine, choice, rates):
+    """Time before the first tile can start, and after the last one has left the array."""
+    b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
+    n, k = tile_size(problem, machine, choice, 0, N), tile_size(problem, machine, choice, 0, K)
+    slowest = 0.0
+    setup = 0.0
+    for link in range(machine[C_LEVELS]):
+        slowest = max(slowest, rates[R_LINK0 + link])
+        setup += rates[R_SETUP0 + link]
+    first = a_tile_bits(problem, b, m, k) + w_tile_bits(problem, b, n, k)
+    lead = setup + first * slowest
+    last = out_tile_bits(problem, b, m, n)
+    drain = fill_drain_cycles(machine, choice[S_DATAFLOW])
+    outputs = problem[P_B] * problem[P_B + M] * problem[P_B + N]
+    vector = problem[P_VECTOR_MILLICYCLES] * 1e-3 * (b * m * n / max(1, outputs))
+    tail = setup + last * slowest + (drain + vector) * rates[R_PS_PER_CYCLE]
+    return lead + rates[R_OVERHEAD], tail
+
+
+@kernel
+def first_level_partial(problem, machine, choice):
+    """Whether the nearest level must hold partial sums of its tile."""
+    k = tile_size(problem, machine, choice, 0, K)
+    if k >= problem[P_B + K]:
+        return False
+    b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
+    return not sums_stay(
+        problem, machine, choice, b, m, tile_size(problem, machine, choice, 0, N)
+    )
+
+
+@kernel
+def fits(problem, machine, levels, choice, level, visits_below):
+    """Whether the tiles of a level fit; ``visits_below`` > 1 means that partial sums arrive."""
+    if level == 0:
+        partial = first_level_partial(problem, machine, choice)
+    else:
+        partial = visits_below > 1
+    return level_bits(problem, machine, levels, choice, level, partial) <= levels[level, L_BITS]
+
+
+@kernel
+def link_ps_and_cost(rates, link, loaded, stored):
+    """Picoseconds and femtojoules of the bits that cross a link."""
+    bits = float(loaded) + float(stored)
+    return bits * rates[R_LINK0 + link], bits * rates[R_COST0 + link]

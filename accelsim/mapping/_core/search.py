@@ -1,0 +1,210 @@
+"""Exact branch and bound over a fixed set of tile sizes, loop orders, dataflows and array splits.
+
+The set of candidates depends on the op and on the array alone, never on memory sizes or rates: more
+memory only admits more of them, and more bandwidth makes each of them faster, so the optimum never
+gets slower. Nearest-level choices are sorted by a bound that holds for every outer choice.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+from accelsim.mapping._core.cost import (
+    a_bits_once,
+    busy,
+    edge_ps,
+    fits,
+    link_ps_and_cost,
+    link_traffic,
+    port_ps,
+)
+from accelsim.mapping._core.layout import (
+    C_LEVELS,
+    DIMS,
+    ORDERS,
+    P_A_BITS,
+    P_B,
+    P_O_BITS,
+    P_VECTOR_MILLICYCLES,
+    P_W_BITS,
+    P_X_BITS,
+    R_LINK0,
+    R_PS_PER_CYCLE,
+    S_LEVEL0,
+    S_SIZE,
+    S_STRIDE,
+)
+
+_N_ORDERS = len(ORDERS)
+
+# What a nearest-level candidate is sorted and bounded by.
+_BOUND, _EDGE, _OCCUPIED, _READ, _WRITTEN = 0, 1, 2, 3, 4
+
+
+@kernel
+def vector_ps(problem, rates):
+    """Picoseconds of the vector unit for the whole op."""
+    return problem[P_VECTOR_MILLICYCLES] * 1e-3 * rates[R_PS_PER_CYCLE]
+
+
+@kernel
+def inner_candidates(problem, machine, levels, rates, heads, sizes, counts):
+    """Return nearest-level choices that fit, and what bounds them, sorted by the bound.
+
+    Args:
+        heads: int64 ``[n, 4]``, a dataflow and a split over batch, rows and columns each.
+        sizes: int64 ``[4, max]``, candidate tile sizes per dimension.
+        counts: int64 ``[4]``, how many of them there are.
+    """
+    n_heads = heads.shape[0]
+    total = n_heads * counts[0] * counts[1] * counts[2] * counts[3]
+    choices = np.empty((total, S_SIZE), np.int64)
+    facts = np.empty((total, 5), np.float64)
+    floor = _traffic_floor(problem, machine, rates)
+    found = 0
+    choice = np.zeros(S_SIZE, np.int64)
+    for flat in range(total):
+        _decode(flat, n_heads, heads, sizes, counts, choice)
+        if not fits(problem, machine, levels, choice, 0, 1):
+            continue
+        _, read, written, _, occupied = busy(problem, machine, levels, choice, rates)
+        lead, tail = edge_ps(problem, machine, choice, rates)
+        choices[found] = choice
+        facts[found, _BOUND] = lead + tail + max(occupied, floor)
+        facts[found, _EDGE] = lead + tail
+        facts[found, _OCCUPIED] = occupied
+        facts[found, _READ] = read
+        facts[found, _WRITTEN] = written
+        found += 1
+    order = np.argsort(facts[:found, _BOUND], kind="mergesort")
+    return choices[:found][order], facts[:found][order]
+
+
+@kernel
+def _decode(flat, n_heads, heads, sizes, counts, choice):
+    choice[:4] = heads[flat % n_heads]
+    rest = flat // n_heads
+    for dim in range(DIMS):
+        choice[S_LEVEL0 + dim] = sizes[dim, rest % counts[dim]]
+        rest //= counts[dim]
+    choice[S_LEVEL0 + DIMS] = 0
+
+
+@kernel
+def _traffic_floor(problem, machine, rates):
+    """Time of the slowest link for what must cross it once, and of the vector unit."""
+    bits = problem[P_A_BITS] + problem[P_W_BITS] + problem[P_O_BITS] + problem[P_X_BITS]
+    floor = vector_ps(problem, rates)
+    for link in range(machine[C_LEVELS]):
+        floor = max(floor, bits * rates[R_LINK0 + link])
+    return floor
+
+
+@kernel
+def _evaluate_nearest(problem, machine, levels, rates, choice, facts, above, best):
+    """Try the loop orders of the nearest level under fixed outer levels; update ``best``."""
+    evaluated = 0
+    for order in range(_N_ORDERS):
+        choice[S_LEVEL0 + DIMS] = order
+        loaded, stored, visits = link_traffic(problem, machine, choice, 0)
+        evaluated += 1
+        if machine[C_LEVELS] > 1 and not fits(problem, machine, levels, choice, 1, visits):
+            continue
+        busy_ps, cost = link_ps_and_cost(rates, 0, loaded, stored)
+        read = facts[_READ] + stored
+        written = facts[_WRITTEN] + loaded + problem[P_O_BITS]
+        port = port_ps(levels, rates, read, written)
+        span = max(above[0], busy_ps, port, facts[_OCCUPIED], vector_ps(problem, rates))
+        latency = facts[_EDGE] + span
+        if latency < best[0, 0] or (latency == best[0, 0] and above[1] + cost < best[0, 1]):
+            best[0, 0], best[0, 1] = latency, above[1] + cost
+            best[1, :S_SIZE] = choice
+    return evaluated
+
+
+@kernel
+def _descend(problem, machine, levels, rates, sizes, counts, choice, facts, level, above, best):
+    """Choose tiles and order of ``level`` and of all levels inside it."""
+    if level == 0:
+        return _evaluate_nearest(problem, machine, levels, rates, choice, facts, above, best)
+    evaluated = 0
+    base = S_LEVEL0 + S_STRIDE * level
+    total = counts[0] * counts[1] * counts[2] * counts[3]
+    for flat in range(total):
+        if not _set_outer(problem, sizes, counts, choice, base, flat):
+            continue
+        # Without partial sums the level needs least; what fits not even so is out.
+        if not fits(problem, machine, levels, choice, level, 1):
+            continue
+        for order in range(_N_ORDERS):
+            choice[base + DIMS] = order
+            if order > 0 and _same_as_first(problem, machine, choice, level):
+                break
+            loaded, stored, visits = link_traffic(problem, machine, choice, level)
+            evaluated += 1
+            if level + 1 < machine[C_LEVELS] and not fits(
+                problem, machine, levels, choice, level + 1, visits
+            ):
+                continue
+            busy_ps, cost = link_ps_and_cost(rates, level, loaded, stored)
+            deeper = np.array([max(above[0], busy_ps), above[1] + cost])
+            bound = facts[_EDGE] + max(deeper[0], facts[_OCCUPIED])
+            if bound > best[0, 0] or (bound == best[0, 0] and deeper[1] >= best[0, 1]):
+                continue
+            evaluated += _descend(
+                problem, machine, levels, rates, sizes, counts, choice, facts, level - 1, deeper,
+                best,
+            )  # fmt: skip
+    return evaluated
+
+
+@kernel
+def _set_outer(problem, sizes, counts, choice, base, flat):
+    """Write the outer tile number ``flat``; False unless it is made of whole inner tiles."""
+    rest = flat
+    for dim in range(DIMS):
+        size = sizes[dim, rest % counts[dim]]
+        rest //= counts[dim]
+        inner = choice[S_LEVEL0 + dim]
+        if size < inner or (size % inner != 0 and size < problem[P_B + dim]):
+            return False
+        choice[base + dim] = size
+    return True
+
+
+@kernel
+def _same_as_first(problem, machine, choice, level):
+    """Whether the order of a level's loops cannot matter: at most one of them runs."""
+    running = 0
+    for dim in range(1, DIMS):
+        outer = problem[P_B + dim]
+        if level + 1 < machine[C_LEVELS]:
+            outer = choice[S_LEVEL0 + S_STRIDE * (level + 1) + dim]
+        running += 1 if choice[S_LEVEL0 + S_STRIDE * level + dim] < outer else 0
+    return running < 2
+
+
+@kernel
+def search(problem, machine, levels, rates, heads, sizes, counts):
+    """Return the best choice, its latency in ps, its cost in fJ, and how many were evaluated.
+
+    A latency of infinity means that nothing fits.
+    """
+    choices, facts = inner_candidates(problem, machine, levels, rates, heads, sizes, counts)
+    best = np.zeros((2, S_SIZE), np.float64)
+    best[0, 0], best[0, 1] = np.inf, np.inf
+    evaluated = choices.shape[0]
+    start = np.zeros(2, np.float64)
+    for i in range(choices.shape[0]):
+        if facts[i, _BOUND] > best[0, 0]:
+            break
+        choice = choices[i].copy()
+        evaluated += _descend(
+            problem, machine, levels, rates, sizes, counts, choice, facts[i],
+            machine[C_LEVELS] - 1, start, best,
+        )  # fmt: skip
+    return best[1].astype(np.int64), best[0, 0], best[0, 1], evaluated
+
+
+__all__ = ["a_bits_once", "inner_candidates", "search", "vector_ps"]

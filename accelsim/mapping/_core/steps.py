@@ -1,0 +1,167 @@
+"""A plan as a sequence of tile steps: what each one loads over every link, computes and stores."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+from accelsim.mapping._core.array import ceil_div
+from accelsim.mapping._core.cost import concerns, loop_dim, tile_size
+from accelsim.mapping._core.layout import (
+    B,
+    C_LEVELS,
+    DIMS,
+    K,
+    M,
+    N,
+    OP_A,
+    OP_C,
+    OP_W,
+    OPERANDS,
+    P_ACC_BITS,
+    P_B,
+    P_VECTOR_MILLICYCLES,
+)
+from accelsim.mapping._core.tile import (
+    a_tile_bits,
+    accumulator_bits,
+    array_cycles,
+    epilogue_tile_bits,
+    out_tile_bits,
+    port_bits,
+    share,
+    w_tile_bits,
+)
+
+# Columns of ``work``: array cycles, bits read and written at the nearest level's port, vector
+# work in 1/1000 cycle, bits moved in accumulator memory.
+W_ARRAY, W_READ, W_WRITTEN, W_VECTOR, W_SUMS, W_SIZE = 0, 1, 2, 3, 4, 5
+
+
+@kernel
+def count_steps(problem, machine, choice):
+    """Tiles of the nearest level."""
+    steps = np.int64(1)
+    for dim in range(DIMS):
+        steps *= ceil_div(problem[P_B + dim], tile_size(problem, machine, choice, 0, dim))
+    return steps
+
+
+@kernel
+def _place(problem, machine, choice, index, offset, extent, level):
+    """Recompute offsets and extents of ``level`` and of all levels inside it."""
+    for inside in range(level + 1):
+        at = level - inside
+        for position in range(DIMS):
+            dim = loop_dim(choice, at, position)
+            size = tile_size(problem, machine, choice, at, dim)
+            start = index[at, position] * size
+            offset[at, dim] = offset[at + 1, dim] + start
+            extent[at, dim] = min(size, extent[at + 1, dim] - start)
+
+
+@kernel
+def _advance(problem, machine, choice, index, offset, extent):
+    """Step the innermost loop that can; return the outermost level that moved, or -1 at the end."""
+    for level in range(machine[C_LEVELS]):
+        for back in range(DIMS):
+            position = DIMS - 1 - back
+            dim = loop_dim(choice, level, position)
+            size = tile_size(problem, machine, choice, level, dim)
+            if (index[level, position] + 1) * size < extent[level + 1, dim]:
+                index[level, position] += 1
+                _place(problem, machine, choice, index, offset, extent, level)
+                return level
+            index[level, position] = 0
+    return -1
+
+
+@kernel
+def _moved(problem, operand, offset, last):
+    for dim in range(DIMS):
+        if concerns(problem, operand, dim) and offset[dim] != last[dim]:
+            return True
+    return False
+
+
+@kernel
+def _operand_bits(problem, operand, extent):
+    if operand == OP_A:
+        return a_tile_bits(problem, extent[B], extent[M], extent[K])
+    return w_tile_bits(problem, extent[B], extent[N], extent[K])
+
+
+@kernel
+def _load_step(problem, levels_used, step, offset, extent, last, loads):
+    """Record what must be loaded before ``step``, for every link."""
+    for level in range(levels_used):
+        for operand in (OP_A, OP_W):
+            if step == 0 or _moved(problem, operand, offset[level], last[level, operand]):
+                loads[level, operand, step] = _operand_bits(problem, operand, extent[level])
+                last[level, operand] = offset[level]
+        if step == 0 or _moved(problem, OP_C, offset[level], last[level, OP_C]):
+            if offset[0, K] > 0:
+                sums = extent[level, B] * extent[level, M] * extent[level, N]
+                loads[level, OP_C, step] = sums * problem[P_ACC_BITS]
+            last[level, OP_C] = offset[level]
+
+
+@kernel
+def _finish_output(problem, levels_used, step, offset, extent, before, before_extent, stores):
+    """Record stores of output tiles that ``step`` leaves behind (all of them at the end)."""
+    for level in range(levels_used):
+        if step >= 0 and not _moved(problem, OP_C, offset[level], before[level]):
+            continue
+        b, m, n = before_extent[level, B], before_extent[level, M], before_extent[level, N]
+        if before[level, K] + before_extent[level, K] >= problem[P_B + K]:
+            stores[level] = out_tile_bits(problem, b, m, n)
+        else:
+            stores[level] = b * m * n * problem[P_ACC_BITS]
+
+
+@kernel
+def _work_step(problem, machine, choice, extent, last_k, work):
+    b, m, n, k = extent[B], extent[M], extent[N], extent[K]
+    read, written = port_bits(problem, machine, choice, b, m, n, k)
+    work[W_ARRAY] = array_cycles(problem, machine, choice, b, m, n, k)
+    work[W_READ], work[W_WRITTEN] = read, written
+    work[W_SUMS] = accumulator_bits(problem, machine, choice, b, m, n, k)
+    if last_k:
+        outputs = problem[P_B] * problem[P_B + M] * problem[P_B + N]
+        work[W_VECTOR] = share(problem[P_VECTOR_MILLICYCLES], b * m * n, outputs)
+        work[W_WRITTEN] += out_tile_bits(problem, b, m, n)
+
+
+@kernel
+def gemm_steps(problem, machine, choice, loads, stores, work):
+    """Fill the step arrays of a batch of matrix products.
+
+    Args:
+        loads: int64 ``[levels, 3, steps]``, bits loaded over a link before a step; zeroed.
+        stores: int64 ``[levels, steps]``, bits stored over a link after a step; zeroed.
+        work: int64 ``[steps, W_SIZE]``; zeroed.
+    """
+    used = machine[C_LEVELS]
+    index = np.zeros((used, DIMS), np.int64)
+    offset = np.zeros((used + 1, DIMS), np.int64)
+    extent = np.zeros((used + 1, DIMS), np.int64)
+    extent[used] = problem[P_B : P_B + DIMS]
+    _place(problem, machine, choice, index, offset, extent, used - 1)
+    last = np.zeros((used, OPERANDS, DIMS), np.int64)
+    flushed = np.zeros(used, np.int64)
+    for step in range(work.shape[0]):
+        _load_step(problem, used, step, offset, extent, last, loads)
+        last_k = offset[0, K] + extent[0, K] >= problem[P_B + K]
+        if last_k:
+            for level in range(used):
+                loads[level, OP_C, step] += epilogue_tile_bits(
+                    problem, extent[0, B], extent[0, M], extent[0, N]
+                )
+        _work_step(problem, machine, choice, extent[0], last_k, work[step])
+        before, before_extent = offset.copy(), extent.copy()
+        moved = _advance(problem, machine, choice, index, offset, extent)
+        flushed[:] = 0
+        _finish_output(
+            problem, used, 0 if moved >= 0 else -1, offset, extent, before, before_extent, flushed
+        )
+        stores[:, step] = flushed

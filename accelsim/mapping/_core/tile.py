@@ -1,0 +1,151 @@
+"""One tile of a plan: its bits per operand, and what it costs array and nearest level."""
+
+from __future__ import annotations
+
+from accelsim.jit import kernel
+from accelsim.mapping._core.array import (
+    IS,
+    ceil_div,
+    k_folds,
+    operand_passes,
+    tile_cycles,
+)
+from accelsim.mapping._core.layout import (
+    C_ACC_BITS,
+    C_COLS,
+    C_COUNT,
+    OS,
+    P_A_BITS,
+    P_A_ELEMENT_BITS,
+    P_ACC_BITS,
+    P_B,
+    P_CONV,
+    P_IN_H,
+    P_IN_ROW_BITS,
+    P_K,
+    P_KERNEL_H,
+    P_M,
+    P_N,
+    P_O_BITS,
+    P_OUT_H,
+    P_OUT_W,
+    P_STRIDE_H,
+    P_TAPS,
+    P_W_BATCHED,
+    P_W_BITS,
+    P_X_BITS,
+    S_DATAFLOW,
+    S_SPLIT_B,
+    S_SPLIT_M,
+    S_SPLIT_N,
+)
+
+
+@kernel
+def share(bits, part, whole):
+    """Bits of ``part`` elements out of ``whole``, rounded up; exact for operands below 2^62 bits."""
+    if part >= whole:
+        return bits
+    return int(-(-(float(bits) * float(part)) // float(whole)))
+
+
+@kernel
+def a_tile_bits(problem, b, m, k):
+    """Bits of the first operand's tile; a convolution loads whole input rows with their halo."""
+    if problem[P_CONV] == 0:
+        return share(problem[P_A_BITS], b * m * k, problem[P_B] * problem[P_M] * problem[P_K])
+    if b >= problem[P_B] and m >= problem[P_M] and k >= problem[P_K]:
+        return problem[P_A_BITS]
+    out_rows = ceil_div(m, problem[P_OUT_W])
+    images = max(1, ceil_div(out_rows, problem[P_OUT_H]))
+    rows = out_rows if images == 1 else problem[P_OUT_H]
+    reach = max(problem[P_KERNEL_H], problem[P_STRIDE_H])  # rows that stride skips are moved too
+    in_rows = min(problem[P_IN_H], (rows - 1) * problem[P_STRIDE_H] + reach)
+    channels = ceil_div(k, problem[P_TAPS])
+    return b * images * in_rows * channels * problem[P_IN_ROW_BITS]
+
+
+@kernel
+def w_tile_bits(problem, b, n, k):
+    """Bits of the second operand's tile."""
+    if problem[P_W_BATCHED] == 1:
+        return share(problem[P_W_BITS], b * n * k, problem[P_B] * problem[P_N] * problem[P_K])
+    return share(problem[P_W_BITS], n * k, problem[P_N] * problem[P_K])
+
+
+@kernel
+def out_tile_bits(problem, b, m, n):
+    """Bits of the finished output tile."""
+    return share(problem[P_O_BITS], b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
+
+
+@kernel
+def epilogue_tile_bits(problem, b, m, n):
+    """Bits that the fused epilogue reads for an output tile."""
+    return share(problem[P_X_BITS], b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
+
+
+@kernel
+def array_share(choice, b, m, n):
+    """The part of a tile that one array works on: batch entries, rows, columns."""
+    return (
+        ceil_div(b, choice[S_SPLIT_B]),
+        ceil_div(m, choice[S_SPLIT_M]),
+        ceil_div(n, choice[S_SPLIT_N]),
+    )
+
+
+@kernel
+def array_cycles(problem, machine, choice, b, m, n, k):
+    """Cycles for which the arrays are occupied by a tile; they work side by side."""
+    own_b, own_m, own_n = array_share(choice, b, m, n)
+    return own_b * tile_cycles(problem, machine, choice[S_DATAFLOW], own_m, own_n, k)
+
+
+@kernel
+def sums_stay(problem, machine, choice, b, m, n):
+    """Whether partial sums of a whole tile stay in accumulator memory between steps along K."""
+    return b * m * n * problem[P_ACC_BITS] <= machine[C_ACC_BITS] * machine[C_COUNT]
+
+
+@kernel
+def fold_sums_stay(problem, machine, choice, m, n):
+    """Whether partial sums of one fold's columns stay in accumulator memory between folds of K."""
+    _, own_m, own_n = array_share(choice, 1, m, n)
+    held = own_n if choice[S_DATAFLOW] == IS else own_m
+    return held * machine[C_COLS] * problem[P_ACC_BITS] <= machine[C_ACC_BITS]
+
+
+@kernel
+def port_bits(problem, machine, choice, b, m, n, k):
+    """Bits that a tile reads from and writes to the nearest level: operands and partial sums."""
+    _, own_m, own_n = array_share(choice, b, m, n)
+    passes_a, passes_w = operand_passes(machine, choice[S_DATAFLOW], own_m, own_n)
+    # im2col happens at the port: every tap is read, whatever the halo that was loaded.
+    if problem[P_CONV] == 0:
+        a_bits = a_tile_bits(problem, b, m, k)
+    else:
+        a_bits = b * m * k * problem[P_A_ELEMENT_BITS]
+    read = a_bits * passes_a + w_tile_bits(problem, b, n, k) * passes_w
+    written = 0
+    sums = b * m * n * problem[P_ACC_BITS]
+    folds = k_folds(problem, machine, choice[S_DATAFLOW], k)
+    if choice[S_DATAFLOW] != OS and not fold_sums_stay(problem, machine, choice, m, n):
+        written += sums * (folds - 1)
+        read += sums * (folds - 1)
+    if k < problem[P_K] and not sums_stay(problem, machine, choice, b, m, n):
+        written += sums
+        read += sums
+    return read, written
+
+
+@kernel
+def accumulator_bits(problem, machine, choice, b, m, n, k):
+    """Bits that a tile moves in and out of accumulator memory; 0 where there is none."""
+    if machine[C_ACC_BITS] == 0:
+        return 0
+    folds = k_folds(problem, machine, choice[S_DATAFLOW], k)
+    sums = b * m * n * problem[P_ACC_BITS]
+    if choice[S_DATAFLOW] == OS:
+        return sums if k < problem[P_K] else 0
+    return sums * (2 * folds - 1) if fold_sums_stay(problem, machine, choice, m, n) else 0

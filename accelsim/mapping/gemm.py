@@ -1,0 +1,165 @@
+"""Plans of matrix products and convolutions."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+
+from accelsim.errors import MappingError
+from accelsim.mapping._core import layout as at
+from accelsim.mapping._core.cost import link_traffic
+from accelsim.mapping._core.search import search
+from accelsim.mapping._core.steps import count_steps, gemm_steps
+from accelsim.mapping.machine import DATAFLOWS, Ints, Machine
+from accelsim.mapping.nest import gemm_nest
+from accelsim.mapping.plan import Plan, Steps, drain_of, empty_steps
+from accelsim.mapping.workload import GemmWorkload
+
+#: Smallest power-of-two tile that is tried; smaller ones never pay.
+_SMALLEST_TILE = 16
+#: More tiles than this are not simulated one by one; a plan with so many is refused.
+_MOST_STEPS = 4_000_000
+
+
+def problem_vector(workload: GemmWorkload, machine: Machine) -> Ints:
+    """Return the problem vector of the kernels."""
+    mode = machine.mode
+    if mode is None:
+        raise ValueError("a matrix product needs an array mode")
+    found = np.zeros(at.P_SIZE, np.int64)
+    found[at.P_B : at.P_B + 4] = workload.batch, workload.m, workload.n, workload.k
+    found[at.P_A_BITS], found[at.P_W_BITS] = workload.a_bits, workload.w_bits
+    found[at.P_O_BITS], found[at.P_X_BITS] = workload.o_bits, workload.x_bits
+    found[at.P_ACC_BITS] = machine.accumulator_bits
+    found[at.P_W_BATCHED] = workload.w_batched
+    found[at.P_K_NUM], found[at.P_K_DEN] = (1, 2) if workload.sparse else (1, 1)
+    found[at.P_K_PER_CYCLE], found[at.P_CYCLES_PER_STEP] = mode.k_per_cycle, mode.cycles_per_step
+    found[at.P_GROUP] = workload.group
+    found[at.P_GROUP_CYCLES] = machine.arch.conversions.group_rescale_cycles
+    found[at.P_A_ELEMENT_BITS] = workload.element_bits
+    found[at.P_TAPS], found[at.P_OUT_W], found[at.P_OUT_H] = 1, 1, 1
+    found[at.P_VECTOR_MILLICYCLES] = machine.milli_cycles(workload.work)
+    if workload.conv is not None:
+        conv = workload.conv
+        found[at.P_CONV] = 1
+        found[at.P_OUT_W], found[at.P_OUT_H] = conv.out_w, conv.out_h
+        found[at.P_STRIDE_H], found[at.P_KERNEL_H] = conv.stride_h, conv.kernel_h
+        found[at.P_IN_H], found[at.P_IN_ROW_BITS] = conv.in_h, conv.in_row_bits
+        found[at.P_TAPS] = conv.taps
+    return found
+
+
+def tile_sizes(workload: GemmWorkload, machine: Machine) -> tuple[Ints, Ints]:
+    """Return candidate tile sizes ``[4, max]`` and their counts; they depend on no memory size."""
+    sides = (machine.array.rows, machine.array.columns) if machine.array else (1, 1)
+    sizes = [_batch_sizes(workload.batch)]
+    for dim in (workload.m, workload.n, workload.k):
+        found = {dim}
+        for base in (_SMALLEST_TILE, *sides):
+            found.update(base << i for i in range(20) if base << i < dim)
+        sizes.append(sorted(found))
+    if workload.conv is not None:
+        sizes[at.M] = _row_tiles(workload.m, workload.conv.out_w)
+        sizes[at.K] = _channel_tiles(workload.k, workload.conv.taps)
+    counts = np.array([len(s) for s in sizes], np.int64)
+    table = np.zeros((4, int(counts.max())), np.int64)
+    for row, found_sizes in zip(table, sizes, strict=True):
+        row[: len(found_sizes)] = found_sizes
+    return table, counts
+
+
+def _batch_sizes(batch: int) -> list[int]:
+    return sorted({batch, *(1 << i for i in range(20) if 1 << i < batch)})
+
+
+def _row_tiles(m: int, out_w: int) -> list[int]:
+    """Tiles of a convolution are whole output rows, so that halos are whole input rows."""
+    return sorted({m, *(out_w << i for i in range(20) if out_w << i < m)})
+
+
+def _channel_tiles(k: int, taps: int) -> list[int]:
+    """Tiles along K of a convolution are whole channels with all their taps."""
+    return sorted({k, *(taps << i for i in range(20) if taps << i < k)})
+
+
+def heads(machine: Machine, workload: GemmWorkload) -> Ints:
+    """Return every dataflow with every split of the arrays over batch, rows and columns."""
+    if machine.array is None:
+        raise ValueError("a matrix product needs an array")
+    count = machine.array.count
+    splits = [
+        (b, m, count // (b * m))
+        for b, m in product(range(1, count + 1), repeat=2)
+        if count % (b * m) == 0 and (b == 1 or b <= workload.batch)
+    ]
+    flows = [DATAFLOWS.index(name) for name in machine.array.dataflows]
+    return np.array([(f, *s) for f, s in product(flows, splits)], np.int64)
+
+
+def plan_gemm(workload: GemmWorkload, machine: Machine, name: str) -> Plan:
+    """Search the best plan by closed-form latency, ties broken by energy of data movement.
+
+    Raises:
+        MappingError: nothing fits; the message names level, tensor and bytes.
+    """
+    problem = problem_vector(workload, machine)
+    vector, levels, rates = machine.vector, machine.levels, machine.rates
+    sizes, counts = tile_sizes(workload, machine)
+    choice, latency, _, evaluated = search(
+        problem, vector, levels, rates, heads(machine, workload), sizes, counts
+    )
+    if not np.isfinite(latency):
+        raise MappingError(_why(workload, machine, name, problem, sizes))
+    return Plan(
+        workload=workload,
+        machine=machine,
+        choice=choice,
+        latency_ps=int(np.ceil(latency)),
+        evaluated=int(evaluated),
+        steps=_steps(problem, machine, choice, name),
+        traffic=tuple(
+            int(sum(link_traffic(problem, vector, choice, link)[:2]))
+            for link in range(machine.levels_used)
+        ),
+        nest=gemm_nest(workload, machine, choice),
+    )
+
+
+def _steps(problem: Ints, machine: Machine, choice: Ints, name: str) -> Steps:
+    count = int(count_steps(problem, machine.vector, choice))
+    if count > _MOST_STEPS:
+        raise MappingError(
+            f"{name}: the best plan has {count:,} tiles, above the {_MOST_STEPS:,} that are "
+            "simulated; the nearest memory level is too small for an op of this size"
+        )
+    bits, work = empty_steps(machine.levels_used, count)
+    gemm_steps(problem, machine.vector, choice, bits[:, :3], bits[:, 3], work)
+    drain = drain_of(machine, int(choice[at.S_DATAFLOW]))
+    return Steps(bits, work, drain, on_array=True)
+
+
+def _why(
+    workload: GemmWorkload, machine: Machine, name: str, problem: Ints, sizes: Ints
+) -> str:
+    """Say which level and which tensor are in the way of even the smallest tile."""
+    smallest = [int(s[s > 0].min()) for s in sizes]
+    b, m, n, k = smallest
+    element = 8 * workload.element_bits
+    tensors = {
+        "first operand": -(-b * m * k * workload.element_bits // 8),
+        "second operand": -(-workload.w_bits * n * k // (8 * workload.n * workload.k)),
+        "output": b * m * n * machine.accumulator_bits // 8,
+    }
+    level = machine.arch.memories[0]
+    need = sum(tensors.values()) * level.buffers
+    largest = max(tensors, key=lambda key: tensors[key])
+    over = need - level.size_bytes
+    if over <= 0:
+        level, over = machine.arch.memories[-1], element
+    return (
+        f"{name}: no tile fits level {level.name!r} of {machine.arch.name}: the smallest one "
+        f"(m={m}, n={n}, k={k}) needs {need:,} bytes with {level.buffers} buffers, the level holds "
+        f"{level.size_bytes:,}, {max(over, 1):,} bytes over; the {largest} takes "
+        f"{tensors[largest]:,} bytes per buffer"
+    )

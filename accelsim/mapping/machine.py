@@ -1,0 +1,110 @@
+"""A chip as the kernels see it: one array with one pair of formats, in flat vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from accelsim_kernels.presets import PRESETS
+
+from accelsim.mapping._core import layout as at
+from accelsim.spec.arch import ArchSpec
+from accelsim.spec.compute import ArraySpec, MacMode
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_PS = 1e12
+#: Dataflow names of a chip in the order of the kernels' codes.
+DATAFLOWS = ("output_stationary", "weight_stationary", "input_stationary")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What the kernels need of a chip.
+
+    Attributes:
+        arch: the chip.
+        array: the kind of array that executes an op, or None for vector work alone.
+        mode: the array's mode for the op's formats.
+        link_cost_fj: energy per bit of each link, which breaks ties of the search.
+    """
+
+    arch: ArchSpec
+    array: ArraySpec | None
+    mode: MacMode | None
+    link_cost_fj: tuple[float, ...] = field(default=())
+
+    @property
+    def levels_used(self) -> int:
+        """On-chip levels; link l leads into level l from level l + 1 or from DRAM."""
+        return len(self.arch.memories)
+
+    @property
+    def ps_per_cycle(self) -> float:
+        """Length of a cycle of the chip's clock."""
+        return _PS / self.arch.clock_hz
+
+    @property
+    def accumulator_bits(self) -> int:
+        """Storage of one partial sum."""
+        return PRESETS[self.mode.arithmetic].accumulator_bits if self.mode else 32
+
+    @cached_property
+    def vector(self) -> Ints:
+        """The machine vector of the kernels."""
+        found = np.zeros(at.C_SIZE, np.int64)
+        found[at.C_LEVELS] = self.levels_used
+        if self.array is not None:
+            found[at.C_ROWS] = self.array.rows
+            found[at.C_COLS] = self.array.columns
+            found[at.C_COUNT] = self.array.count
+            found[at.C_WEIGHT_DB] = self.array.weight_double_buffer
+            found[at.C_OUTPUT_DB] = self.array.output_double_buffer
+            found[at.C_ACC_BITS] = 8 * (self.array.accumulator_bytes or 0)
+        return found
+
+    @cached_property
+    def levels(self) -> Ints:
+        """Size, buffers and ports per level."""
+        found = np.zeros((at.MAX_LEVELS, at.L_SIZE), np.int64)
+        for i, memory in enumerate(self.arch.memories):
+            found[i] = (8 * memory.size_bytes, memory.buffers, memory.ports)
+        return found
+
+    @cached_property
+    def rates(self) -> Floats:
+        """The rate vector of the kernels."""
+        arch = self.arch
+        found = np.zeros(at.R_SIZE, np.float64)
+        found[at.R_PS_PER_CYCLE] = self.ps_per_cycle
+        found[at.R_OVERHEAD] = np.ceil(arch.dispatch.op_overhead_s * _PS)
+        found[at.R_TILE] = np.ceil(arch.dispatch.tile_overhead_s * _PS)
+        found[at.R_PORT0] = _ps_per_bit(arch.memories[0].bandwidth_bytes_per_s)
+        for link in range(self.levels_used):
+            found[at.R_LINK0 + link] = _ps_per_bit(self._link_bandwidth(link))
+            outermost = link + 1 == self.levels_used
+            latency = arch.dma.setup_s + (arch.dram.latency_s if outermost else 0.0)
+            found[at.R_SETUP0 + link] = np.ceil(latency * _PS)
+            if self.link_cost_fj:
+                found[at.R_COST0 + link] = self.link_cost_fj[link]
+        return found
+
+    def _link_bandwidth(self, link: int) -> float:
+        """Bytes per second between a level and the next one out: the slower side decides."""
+        inner = self.arch.memories[link].bandwidth_bytes_per_s
+        if link + 1 < self.levels_used:
+            return min(inner, self.arch.memories[link + 1].bandwidth_bytes_per_s)
+        return min(inner, self.arch.dram.sustained_bytes_per_s)
+
+    def milli_cycles(self, work: tuple[tuple[str, int], ...]) -> int:
+        """Vector work in 1/1000 cycles, all lanes busy, rounded up."""
+        vector = self.arch.vector
+        cycles = sum(count * vector.cycles(name) for name, count in work) / vector.lanes
+        return int(np.ceil(cycles * 1000))
+
+
+def _ps_per_bit(bytes_per_s: float) -> float:
+    return _PS / (8 * bytes_per_s)

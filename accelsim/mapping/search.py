@@ -1,0 +1,65 @@
+"""The plan of a workload on a chip: which array, then how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from accelsim.errors import RecipeError
+from accelsim.mapping.attention import plan_attention
+from accelsim.mapping.gemm import plan_gemm
+from accelsim.mapping.machine import Machine
+from accelsim.mapping.plan import Plan
+from accelsim.mapping.stream import plan_stream
+from accelsim.mapping.workload import AttentionWorkload, GemmWorkload, Workload
+from accelsim.spec.arch import ArchSpec
+
+
+def machines(
+    arch: ArchSpec, activation: str, weight: str, sparse: bool, link_cost_fj: Sequence[float] = ()
+) -> list[Machine]:
+    """Return a machine per array that multiplies a pair of formats."""
+    found = []
+    for array in arch.arrays:
+        mode = array.mode(activation, weight)
+        if mode is not None and (mode.sparse_2to4 or not sparse):
+            found.append(Machine(arch, array, mode, tuple(link_cost_fj)))
+    return found
+
+
+def plan(
+    workload: Workload, arch: ArchSpec, name: str, link_cost_fj: Sequence[float] = ()
+) -> Plan:
+    """Return the fastest plan over all arrays that build the formats.
+
+    Args:
+        workload: what to run.
+        arch: the chip.
+        name: the op's name, for messages.
+        link_cost_fj: energy per bit of each link in fJ; breaks ties between equally fast plans.
+
+    Raises:
+        RecipeError: no array multiplies these formats.
+        MappingError: nothing fits.
+    """
+    if isinstance(workload, GemmWorkload):
+        found = machines(arch, workload.activation, workload.weight, workload.sparse, link_cost_fj)
+        if not found:
+            raise RecipeError(refusal(arch, workload.activation, workload.weight, workload.sparse))
+        return min((plan_gemm(workload, m, name) for m in found), key=lambda p: p.latency_ps)
+    if isinstance(workload, AttentionWorkload):
+        found = machines(arch, workload.q_format, workload.k_format, False, link_cost_fj)
+        if not found:
+            raise RecipeError(refusal(arch, workload.q_format, workload.k_format, False))
+        return min((plan_attention(workload, m, name) for m in found), key=lambda p: p.latency_ps)
+    return plan_stream(workload, Machine(arch, None, None, tuple(link_cost_fj)), name)
+
+
+def refusal(arch: ArchSpec, activation: str, weight: str, sparse: bool) -> str:
+    """Say which formats a chip does not build, and which it does."""
+    wanted = f"{activation} x {weight}" + (" with 2:4 weights" if sparse else "")
+    built = [
+        f"{mode.activation} x {mode.weight}" + (" (2:4)" if mode.sparse_2to4 else "")
+        for array in arch.arrays
+        for mode in array.modes
+    ]
+    return f"{arch.name} does not build {wanted}; it has {', '.join(dict.fromkeys(built))}"

@@ -1,0 +1,77 @@
+"""Plans of vector work and of plain movement: data flows through once, chunk by chunk."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.errors import MappingError
+from accelsim.mapping._core import layout as at
+from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_WRITTEN
+from accelsim.mapping.machine import Ints, Machine
+from accelsim.mapping.plan import Plan, Steps, closed_form_ps, empty_steps
+from accelsim.mapping.workload import StreamWorkload
+
+#: Finest cut that is tried; more chunks only add overhead.
+_MOST_CHUNKS = 1024
+
+
+def _spread(total: int, chunks: int) -> Ints:
+    """Split a whole into nearly equal integers that sum to it."""
+    edges = [total * i // chunks for i in range(chunks + 1)]
+    return np.diff(np.array(edges, dtype=np.int64))
+
+
+def _steps(workload: StreamWorkload, machine: Machine, chunks: int) -> Steps:
+    bits, work = empty_steps(machine.levels_used, chunks)
+    bits[:, 0] = _spread(workload.in_bits, chunks)
+    bits[:, 3] = _spread(workload.out_bits, chunks)
+    cycles = -(-machine.milli_cycles(workload.work) // 1000)
+    work[:, W_ARRAY] = _spread(cycles, chunks)
+    work[:, W_READ], work[:, W_WRITTEN] = bits[0, 0], bits[0, 3]
+    if not workload.work:
+        # Plain movement passes through the level without the lanes touching it.
+        work[:, W_READ] = work[:, W_WRITTEN] = 0
+    return Steps(bits, work, 0, on_array=False)
+
+
+def _chunk_counts(workload: StreamWorkload, machine: Machine) -> list[int]:
+    """Numbers of chunks that fit and do not cut a row."""
+    level = machine.levels[0]
+    limit = min(workload.rows, _MOST_CHUNKS)
+    counts = sorted({limit, *(1 << i for i in range(11) if 1 << i <= limit)})
+    moved = workload.in_bits + workload.out_bits
+    fitting = [c for c in counts if -(-moved // c) * level[at.L_BUFFERS] <= level[at.L_BITS]]
+    if fitting:
+        return fitting
+    needed = -(-moved * int(level[at.L_BUFFERS]) // int(level[at.L_BITS]))
+    return [needed] if needed <= workload.rows else []
+
+
+def plan_stream(workload: StreamWorkload, machine: Machine, name: str) -> Plan:
+    """Choose the number of chunks by closed form.
+
+    Raises:
+        MappingError: a single row does not fit the nearest level.
+    """
+    counts = _chunk_counts(workload, machine)
+    if not counts:
+        raise MappingError(_why(workload, machine, name))
+    plans = [(closed_form_ps(machine, s), s) for s in (_steps(workload, machine, c) for c in counts)]
+    latency, steps = min(plans, key=lambda plan: plan[0])
+    chunks = steps.work.shape[0]
+    unit = "vector unit" if workload.work else "DMA"
+    nest = f"{machine.arch.dram.standard}: in, out\n  for chunk in {chunks}:\n    {unit}"
+    traffic = tuple(int(link.sum()) for link in steps.bits)
+    choice = np.array([chunks], np.int64)
+    return Plan(workload, machine, choice, latency, len(plans), steps, traffic, nest)
+
+
+def _why(workload: StreamWorkload, machine: Machine, name: str) -> str:
+    level = machine.arch.memories[0]
+    row = -(-(workload.in_bits + workload.out_bits) // (8 * workload.rows))
+    need = row * level.buffers
+    return (
+        f"{name}: a row of {row:,} bytes does not fit level {level.name!r} of "
+        f"{machine.arch.name}: {need:,} bytes with {level.buffers} buffers, the level holds "
+        f"{level.size_bytes:,}, {need - level.size_bytes:,} bytes over"
+    )

@@ -1,0 +1,232 @@
+"""What a group asks of a chip, as plain numbers: equal workloads are mapped and simulated once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from accelsim.graph.ir import FORMAT_BITS, Graph, Op, Tensor
+from accelsim.graph.ops import kind_of, vector_work
+from accelsim.mapping.fuse import Group, roots
+from accelsim.spec.compute import ConversionSpec
+
+Work = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conv:
+    """What a convolution adds to a matrix product: where the halo of a tile comes from."""
+
+    out_h: int
+    out_w: int
+    stride_h: int
+    kernel_h: int
+    in_h: int
+    in_row_bits: int
+    taps: int
+
+
+@dataclass(frozen=True, slots=True)
+class GemmWorkload:
+    """A batch of matrix products with a fused epilogue. Bits are of whole operands."""
+
+    batch: int
+    m: int
+    n: int
+    k: int
+    activation: str
+    weight: str
+    a_bits: int
+    w_bits: int
+    o_bits: int
+    x_bits: int
+    element_bits: int
+    w_batched: bool
+    sparse: bool
+    group: int
+    work: Work
+    conv: Conv | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionWorkload:
+    """Attention over grouped heads; ``work`` is that of the epilogue.
+
+    ``units`` are pairs of sequence and key head, each with ``group`` query heads.
+    """
+
+    units: int
+    group: int
+    queries: int
+    keys: int
+    depth: int
+    value_depth: int
+    causal: bool
+    q_format: str
+    k_format: str
+    o_bits: int
+    x_bits: int
+    mask_bits: int
+    score_work: Work
+    output_work: Work
+
+
+@dataclass(frozen=True, slots=True)
+class StreamWorkload:
+    """Vector work, or plain movement, over data that flows through once.
+
+    ``rows`` is the number of independent pieces that the data can be cut into.
+    """
+
+    in_bits: int
+    out_bits: int
+    rows: int
+    work: Work
+
+
+Workload = GemmWorkload | AttentionWorkload | StreamWorkload
+
+
+def lower(graph: Graph, group: Group, where: ConversionSpec) -> Workload:
+    """Return the workload of a group; ``where`` says which conversions the vector unit is spared."""
+    kind = kind_of(group.anchor)
+    if group.anchor.kind == "attention":
+        return _attention(graph, group, where)
+    if kind.engine == "array":
+        return _gemm(graph, group, where)
+    return _stream(graph, group, where)
+
+
+def spared(op: Op, where: ConversionSpec) -> bool:
+    """Whether an op runs beside the vector unit: in the accumulator's drain or in the DMA."""
+    if op.kind == "rescale":
+        return where.rescale == "accumulator"
+    return op.kind == "quantize" and where.quantize == "dma"
+
+
+def _work(graph: Graph, ops: tuple[Op, ...], where: ConversionSpec) -> Work:
+    total: dict[str, int] = {}
+    for op in ops:
+        if not spared(op, where):
+            for primitive, count in vector_work(graph, op).items():
+                total[primitive] = total.get(primitive, 0) + count
+    return tuple(sorted(total.items()))
+
+
+def _epilogue_bits(graph: Graph, group: Group, own: tuple[str, ...]) -> int:
+    """Bits that members after the anchor, and the anchor's bias or mask, read from outside."""
+    return sum(bits for name, bits in group.reads.items() if name not in own)
+
+
+def _gemm(graph: Graph, group: Group, where: ConversionSpec) -> GemmWorkload:
+    op = group.anchor
+    ins, outs = graph.ins(op), graph.outs(op)
+    lowered = kind_of(op).gemm(ins, outs, op.attrs)
+    if lowered is None:
+        raise ValueError(f"{op.name}: an array op without matrix products")
+    own = op.inputs[:2]
+    return GemmWorkload(
+        batch=lowered.batch,
+        m=lowered.m,
+        n=lowered.n,
+        k=lowered.k,
+        activation=ins[0].format,
+        weight=ins[1].format,
+        a_bits=group.reads.get(own[0], ins[0].bits),
+        w_bits=group.reads.get(own[1], ins[1].bits),
+        o_bits=sum(group.writes.values()),
+        x_bits=_epilogue_bits(graph, group, own),
+        element_bits=FORMAT_BITS[ins[0].format],
+        w_batched=lowered.batch > 1,
+        sparse=ins[1].density < 1,
+        group=int(op.attrs.get("group", 0)),
+        work=_work(graph, group.ops, where),
+        conv=_conv(op, ins, outs) if op.kind == "conv2d" else None,
+    )
+
+
+def _conv(op: Op, ins: tuple[Tensor, ...], outs: tuple[Tensor, ...]) -> Conv:
+    x, weight, out = ins[0], ins[1], outs[0]
+    return Conv(
+        out_h=out.shape[2],
+        out_w=out.shape[3],
+        stride_h=int(op.attrs.get("stride_h", 1)),
+        kernel_h=(weight.shape[2] - 1) * int(op.attrs.get("dilation_h", 1)) + 1,
+        in_h=x.shape[2],
+        in_row_bits=x.shape[3] * FORMAT_BITS[x.format],
+        taps=weight.shape[2] * weight.shape[3],
+    )
+
+
+def _attention(graph: Graph, group: Group, where: ConversionSpec) -> AttentionWorkload:
+    op = group.anchor
+    q, k, v = graph.ins(op)[:3]
+    mask = graph.ins(op)[3:]
+    scores = q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2]
+    per_score = {"mul": 1, "max": 1, "sub": 1, "exp": 1, "add": 2 if mask else 1}
+    own = op.inputs[:3] + tuple(t.name for t in mask)
+    return AttentionWorkload(
+        units=k.shape[0] * k.shape[1],
+        group=q.shape[1] // k.shape[1],
+        queries=q.shape[2],
+        keys=k.shape[2],
+        depth=q.shape[3],
+        value_depth=v.shape[3],
+        causal=bool(op.attrs.get("causal", False)),
+        q_format=q.format,
+        k_format=k.format,
+        o_bits=sum(group.writes.values()),
+        x_bits=_epilogue_bits(graph, group, own),
+        mask_bits=sum(group.reads.get(t.name, 0) for t in mask),
+        score_work=tuple(sorted((name, n * scores) for name, n in per_score.items())),
+        output_work=_merge(
+            _work(graph, group.ops[1:], where), (("mul", graph.outs(op)[0].numel),)
+        ),
+    )
+
+
+def _merge(first: Work, second: Work) -> Work:
+    total = dict(first)
+    for name, count in second:
+        total[name] = total.get(name, 0) + count
+    return tuple(sorted(total.items()))
+
+
+def _stream(graph: Graph, group: Group, where: ConversionSpec) -> StreamWorkload:
+    outs = graph.outs(group.anchor)
+    row = max((int(op.attrs.get("row", 1)) for op in group.ops if "row" in op.attrs), default=1)
+    elements = max(outs[0].numel, *(t.numel for t in graph.ins(group.anchor)), 1)
+    if any(op.kind in ("absmax", "softmax", "norm", "reduce") for op in group.ops):
+        # Statistics need a whole row of the last axis on chip.
+        row = max(row, graph.ins(group.anchor)[0].shape[-1] if graph.ins(group.anchor) else 1)
+    return StreamWorkload(
+        in_bits=sum(group.reads.values()),
+        out_bits=sum(group.writes.values()),
+        rows=max(1, elements // max(1, row)),
+        work=_work(graph, group.ops, where),
+    )
+
+
+def shape_of(graph: Graph, group: Group) -> Mapping[str, int]:
+    """Return the named sizes of a group for people."""
+    op = group.anchor
+    if op.kind == "attention":
+        q, k = graph.ins(op)[:2]
+        return {
+            "batch": q.shape[0],
+            "heads": q.shape[1],
+            "kv_heads": k.shape[1],
+            "seq_q": q.shape[2],
+            "seq_kv": k.shape[2],
+            "head_dim": q.shape[3],
+        }
+    lowered = kind_of(op).gemm(graph.ins(op), graph.outs(op), op.attrs)
+    if lowered is not None:
+        return {"batch": lowered.batch, "m": lowered.m, "n": lowered.n, "k": lowered.k}
+    return {"elements": graph.outs(op)[0].numel}
+
+
+__all__ = [
+    "AttentionWorkload", "Conv", "GemmWorkload", "StreamWorkload", "Workload", "lower", "roots",
+    "shape_of", "spared",
+]  # fmt: skip

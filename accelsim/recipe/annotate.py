@@ -1,0 +1,111 @@
+"""A recipe applied to a graph: formats of every tensor, and the conversions that follow."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from accelsim.graph.ir import FORMAT_BITS, Graph, Op, Tensor
+from accelsim.graph.ops import verify
+from accelsim.recipe.schema import ActivationFormat, Recipe, Rule, WeightFormat
+
+_FLOATS = ("fp64", "fp32", "fp16", "bf16")
+
+
+def annotate(graph: Graph, recipe: Recipe) -> Graph:
+    """Return the graph with the recipe's formats and explicit absmax, quantize and rescale ops.
+
+    Ops of the original keep their names. A tensor that several products read is quantized once.
+
+    Raises:
+        GraphError: the result does not verify.
+    """
+    tensors = {name: _stored(t, recipe.storage) for name, t in graph.tensors.items()}
+    return verify(_Annotator(graph, recipe, tensors).run())
+
+
+def _stored(tensor: Tensor, storage: str) -> Tensor:
+    return replace(tensor, format=storage) if tensor.format in _FLOATS else tensor
+
+
+class _Annotator:
+    def __init__(self, graph: Graph, recipe: Recipe, tensors: dict[str, Tensor]) -> None:
+        self.graph = graph
+        self.recipe = recipe
+        self.tensors = tensors
+        self.ops: list[Op] = []
+        self.quantized: dict[tuple[str, ActivationFormat], str] = {}
+
+    def run(self) -> Graph:
+        for op in self.graph.ops:
+            rule = self.recipe.rule_for(op.kind, op.name)
+            if rule is None or not self._has_weight(op):
+                self.ops.append(op)
+            else:
+                self._compress(op, rule)
+        return self.graph.with_ops(tuple(self.ops), self.tensors)
+
+    def _has_weight(self, op: Op) -> bool:
+        return len(op.inputs) > 1 and self.tensors[op.inputs[1]].role == "weight"
+
+    def _compress(self, op: Op, rule: Rule) -> None:
+        source = self._quantize(op.inputs[0], rule.activation)
+        weight = self._weight(op, rule.weight)
+        inputs = (source, weight, *op.inputs[2:])
+        if rule.activation.format in _FLOATS:
+            self.ops.append(replace(op, inputs=inputs))
+            return
+        out = self.tensors[op.outputs[0]]
+        accumulator = "int32" if rule.activation.format.startswith("int") else "fp32"
+        sums = self._add(replace(out, name=f"{out.name}.sums", format=accumulator))
+        attrs = {**op.attrs, "group": rule.weight.group}
+        self.ops.append(replace(op, inputs=inputs, outputs=(sums,), attrs=attrs))
+        self.ops.append(Op(f"{op.name}.rescale", "rescale", (sums,), (out.name,), {}, op.module))
+
+    def _add(self, tensor: Tensor) -> str:
+        self.tensors[tensor.name] = tensor
+        return tensor.name
+
+    def _weight(self, op: Op, wanted: WeightFormat) -> str:
+        weight = self.tensors[op.inputs[1]]
+        channels = weight.shape[-1] if op.attrs.get("weight_is_kn") else weight.shape[0]
+        k = weight.numel // channels
+        coded = replace(
+            weight,
+            format=wanted.format,
+            density=wanted.density,
+            metadata_bits=wanted.metadata_bits(channels, k),
+        )
+        # A table that something else reads too (tied embeddings) keeps its own copy.
+        if len(self.graph.consumers[weight.name]) > 1:
+            coded = replace(coded, name=f"{weight.name}.{wanted.format}")
+        return self._add(coded)
+
+    def _quantize(self, name: str, wanted: ActivationFormat) -> str:
+        if wanted.format in _FLOATS:
+            return name
+        key = (name, wanted)
+        if key not in self.quantized:
+            self.quantized[key] = self._insert_quantize(name, wanted)
+        return self.quantized[key]
+
+    def _insert_quantize(self, name: str, wanted: ActivationFormat) -> str:
+        source = self.tensors[name]
+        rows = math.prod(source.shape[:-1]) if wanted.granularity == "token" else 1
+        inputs: tuple[str, ...] = (name,)
+        if wanted.granularity == "token":
+            scale = self._add(
+                Tensor(f"{name}.scale", (*source.shape[:-1], 1), format=wanted.scale_format)
+            )
+            self.ops.append(Op(f"{name}.absmax", "absmax", (name,), (scale,)))
+            inputs = (name, scale)
+        codes = replace(
+            source,
+            name=f"{name}.{wanted.format}",
+            role="activation",
+            format=wanted.format,
+            metadata_bits=rows * FORMAT_BITS[wanted.scale_format],
+        )
+        self._add(codes)
+        self.ops.append(Op(f"{name}.quantize", "quantize", inputs, (codes.name,)))
+        return codes.name

@@ -1,0 +1,1 @@
+"""The timing engine in Numba: arrays and integers in, arrays and integers out."""

@@ -1,0 +1,188 @@
+"""Tile-level timing of one op: links, array and vector unit as resources in integer picoseconds.
+
+Every link serves four queues (two operands, partial sums with the epilogue's inputs, stores) in
+pieces of a DMA burst; of the pieces that can start first, the one that is needed first goes first.
+A tile is loaded as soon as a buffer is free, so loads run ahead by as many tiles as there are
+buffers. A tile that comes from further out is passed on while it is still arriving. The array takes
+steps in order; finished outputs go through the vector unit and are stored. One op is one sequential
+computation: nothing depends on the number of threads.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import kernel
+from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_VECTOR, W_WRITTEN
+from accelsim.sim._core.queues import (
+    ARRAY_END,
+    ARRAY_START,
+    AT,
+    END,
+    LANE_BUSY,
+    LANE_COMPUTED,
+    LANE_FREE,
+    LANE_BUFFERS,
+    LOADS,
+    Q_CAUSE,
+    Q_COUNT,
+    Q_MOVED,
+    Q_SIZE,
+    QUEUES,
+    STORE,
+    VECTOR_END,
+    VECTOR_START,
+    earliest,
+    number_tiles,
+    serve,
+)
+
+# Why the main unit waited; the order is that of sim.result.STALLS.
+CAUSE_DRAM, CAUSE_SRAM, CAUSE_VECTOR, CAUSE_FILL, CAUSE_OVERHEAD, CAUSES = 0, 1, 2, 3, 4, 5
+
+# Parameters: int64 vector. Ports are those of the nearest level; sums are finished outputs that
+# wait for the vector unit.
+E_OVERHEAD, E_TILE, E_DRAIN, E_PORTS, E_SUM_BUFFERS, E_SIZE = 0, 1, 2, 3, 4, 5
+
+# Result: int64 vector in picoseconds; stalls from RES_STALL0, busy links from RES_LINK0.
+RES_END, RES_ARRAY, RES_VECTOR, RES_STALL0 = 0, 1, 2, 3
+RES_LINK0 = RES_STALL0 + CAUSES
+RES_SIZE = RES_LINK0 + 4
+
+
+@kernel
+def _move(bits, index, spans, steps, queue, lane, rate):
+    link, which, start = earliest(bits, index, spans, steps, queue, lane)
+    if link < 0:
+        raise RuntimeError("engine: nothing can move although a tile is missing")
+    serve(link, which, start, bits, index, spans, queue, lane, rate)
+
+
+@kernel
+def _arrival(step, bits, index, spans, steps, queue, lane, rate):
+    """Move tiles until the step has what it needs; return when it had, and the cause of the wait."""
+    latest, cause = np.int64(0), np.int64(CAUSE_DRAM)
+    for which in range(LOADS):
+        tile = index[AT, 0, which, step]
+        if tile < 0:
+            continue
+        while queue[0, which, Q_MOVED] <= tile:
+            _move(bits, index, spans, steps, queue, lane, rate)
+        if spans[END, 0, which, tile] > latest:
+            latest = spans[END, 0, which, tile]
+            cause = queue[0, which, Q_CAUSE]
+    return latest, cause
+
+
+@kernel
+def _store_slot(step, bits, index, spans, steps, queue, lane, rate):
+    """Move tiles until an output buffer is free; return when it was."""
+    before = index[AT, 0, STORE, step] - lane[0, LANE_BUFFERS]
+    if bits[0, STORE, step] == 0 or before < 0:
+        return np.int64(0)
+    while queue[0, STORE, Q_MOVED] <= before:
+        _move(bits, index, spans, steps, queue, lane, rate)
+    return spans[END, 0, STORE, before]
+
+
+@kernel
+def _port_ps(step, bits, work, parameters, port_ps_per_bit):
+    """Time of the nearest level's port for a step: the array's accesses and the DMA's."""
+    loaded = 0
+    for which in range(LOADS):
+        loaded += bits[0, which, step]
+    read = work[step, W_READ] + bits[0, STORE, step]
+    written = work[step, W_WRITTEN] + loaded
+    moved = max(read, written) if parameters[E_PORTS] == 2 else read + written
+    return np.int64(np.ceil(moved * port_ps_per_bit))
+
+
+@kernel
+def _tail(result, end, array_end, vector_end, drain):
+    """Share what comes after the last array step among its causes."""
+    result[RES_END] = end
+    left = end - array_end
+    part = min(drain, left)
+    result[RES_STALL0 + CAUSE_FILL] += part
+    left -= part
+    part = min(max(0, vector_end - array_end - drain), left)
+    result[RES_STALL0 + CAUSE_VECTOR] += part
+    result[RES_STALL0 + CAUSE_DRAM] += left - part
+
+
+@kernel
+def _vector(step, work, parameters, ps_per_cycle, ready, slot, free, result, steps):
+    """Run the vector unit on a finished output; return when it ends."""
+    begin = max(ready + parameters[E_DRAIN], free, slot)
+    spent = np.int64(np.ceil(work[step, W_VECTOR] * 1e-3 * ps_per_cycle))
+    result[RES_VECTOR] += spent
+    steps[VECTOR_START, step] = begin
+    steps[VECTOR_END, step] = begin + spent
+    return begin + spent
+
+
+@kernel
+def _flush(bits, index, spans, steps, queue, lane, rate, result):
+    """Store what is left; return when the last store ends."""
+    end = np.int64(0)
+    for link in range(bits.shape[0]):
+        while queue[link, STORE, Q_MOVED] < queue[link, STORE, Q_COUNT]:
+            _move(bits, index, spans, steps, queue, lane, rate)
+        if queue[link, STORE, Q_COUNT] > 0:
+            end = max(end, spans[END, link, STORE, queue[link, STORE, Q_COUNT] - 1])
+    for link in range(bits.shape[0]):
+        result[RES_LINK0 + link] = lane[link, LANE_BUSY]
+    return end
+
+
+@kernel
+def run(bits, work, lane, rate, parameters, ps_per_cycle, port_ps_per_bit):
+    """Simulate one op.
+
+    Args:
+        bits: int64 ``[links, 4, steps]``, bits that a step loads (three operands) and stores.
+        work: int64 ``[steps, W_SIZE]``, see ``mapping._core.steps``.
+        lane: int64 ``[links, LANE_RING + engines]`` with the constants of each link; overwritten.
+        rate: float64 ``[links]``, picoseconds per bit.
+        parameters: int64 ``[E_SIZE]``.
+        ps_per_cycle, port_ps_per_bit: picoseconds.
+
+    Returns:
+        The result vector; transfers ``[2, links, 4, tiles]``; array and vector ``[4, steps]``; the
+        queues' final state.
+    """
+    links, _, count = bits.shape
+    queue = np.zeros((links, QUEUES, Q_SIZE), np.int64)
+    index = number_tiles(bits, queue)
+    spans = np.zeros((2, links, QUEUES, count), np.int64)
+    steps = np.zeros((4, count), np.int64)
+    lane[:, LANE_FREE] = parameters[E_OVERHEAD]
+    result = np.zeros(RES_SIZE, np.int64)
+    result[RES_STALL0 + CAUSE_OVERHEAD] = parameters[E_OVERHEAD]
+    now, vector_free = parameters[E_OVERHEAD], np.int64(0)
+    outputs = np.zeros(parameters[E_SUM_BUFFERS], np.int64)
+    finished = 0
+    for step in range(count):
+        arrived, cause = _arrival(step, bits, index, spans, steps, queue, lane, rate)
+        room = outputs[finished % outputs.size]
+        start = max(now, arrived, room)
+        result[RES_STALL0 + (CAUSE_VECTOR if room >= arrived else cause)] += start - now
+        result[RES_STALL0 + CAUSE_OVERHEAD] += parameters[E_TILE]
+        steps[ARRAY_START, step] = start + parameters[E_TILE]
+        own = np.int64(np.ceil(work[step, W_ARRAY] * ps_per_cycle))
+        held = max(own, _port_ps(step, bits, work, parameters, port_ps_per_bit))
+        result[RES_ARRAY] += own
+        result[RES_STALL0 + CAUSE_SRAM] += held - own
+        now = steps[ARRAY_START, step] + held
+        steps[ARRAY_END, step] = now
+        if work[step, W_VECTOR] > 0 or bits[0, STORE, step] > 0:
+            slot = _store_slot(step, bits, index, spans, steps, queue, lane, rate)
+            vector_free = _vector(
+                step, work, parameters, ps_per_cycle, now, slot, vector_free, result, steps
+            )
+            outputs[finished % outputs.size] = vector_free
+            finished += 1
+        lane[0, LANE_COMPUTED] = step + 1
+    flushed = _flush(bits, index, spans, steps, queue, lane, rate, result)
+    _tail(result, max(now, vector_free, flushed), now, vector_free, parameters[E_DRAIN])
+    return result, spans, steps, queue

@@ -1,0 +1,163 @@
+"""One plan timed: by its closed form (``analytical``) or tile by tile (``tile``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from accelsim.mapping._core import layout as at
+from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
+from accelsim.mapping.machine import Ints
+from accelsim.mapping.plan import Plan
+from accelsim.sim._core import engine, queues
+from accelsim.sim.result import STALLS
+
+Fidelity = Literal["analytical", "tile"]
+FIDELITIES: tuple[Fidelity, ...] = ("analytical", "tile")
+
+
+@dataclass(frozen=True)
+class Counters:
+    """What moved, in bits; the same plan moves the same bits at every fidelity.
+
+    Attributes:
+        links: loaded and stored over each link, from the nearest level outward.
+        port_read, port_written: accesses of array and vector unit to the nearest level.
+        sums: traffic of accumulator memory.
+    """
+
+    links: tuple[tuple[int, int], ...]
+    port_read: int
+    port_written: int
+    sums: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Timing of one workload, dispatch included.
+
+    Attributes:
+        end_ps: when its last store is done.
+        compute_cycles: cycles in which its main unit (array, or vector unit) works.
+        stalls_ps: the rest of the time by cause.
+        busy_ps: busy time per resource: ``compute`` or ``vector``, ``dram``, ``sram``, ``overhead``.
+        counters: what moved.
+        spans, steps: transfers and unit times of the tile engine, for the trace; else None.
+    """
+
+    end_ps: int
+    compute_cycles: int
+    stalls_ps: Mapping[str, int]
+    busy_ps: Mapping[str, int]
+    counters: Counters
+    spans: Ints | None = None
+    steps: Ints | None = None
+
+
+def counters(plan: Plan) -> Counters:
+    """Count what a plan moves."""
+    bits, work = plan.steps.bits, plan.steps.work
+    links = tuple((int(link[:3].sum()), int(link[3].sum())) for link in bits)
+    return Counters(
+        links,
+        int(work[:, W_READ].sum()),
+        int(work[:, W_WRITTEN].sum()),
+        int(work[:, W_SUMS].sum()),
+    )
+
+
+def time_plan(plan: Plan, fidelity: Fidelity) -> Outcome:
+    """Time a plan at a fidelity."""
+    return _tile(plan) if fidelity == "tile" else _analytical(plan)
+
+
+def _parameters(plan: Plan) -> Ints:
+    rates = plan.machine.rates
+    found = np.zeros(engine.E_SIZE, np.int64)
+    found[engine.E_OVERHEAD] = int(rates[at.R_OVERHEAD])
+    found[engine.E_TILE] = int(rates[at.R_TILE])
+    found[engine.E_DRAIN] = int(np.ceil(plan.steps.drain_cycles * rates[at.R_PS_PER_CYCLE]))
+    found[engine.E_PORTS] = plan.machine.arch.memories[0].ports
+    found[engine.E_SUM_BUFFERS] = 2
+    return found
+
+
+def _lanes(plan: Plan) -> Ints:
+    arch, links = plan.machine.arch, plan.machine.levels_used
+    found = np.zeros((links, queues.LANE_RING + arch.dma.engines), np.int64)
+    for link, memory in enumerate(arch.memories):
+        found[link, queues.LANE_SETUP] = int(plan.machine.rates[at.R_SETUP0 + link])
+        found[link, queues.LANE_BUFFERS] = memory.buffers
+        found[link, queues.LANE_BURST] = 8 * arch.dma.burst_bytes
+    return found
+
+
+def _tile(plan: Plan) -> Outcome:
+    machine = plan.machine
+    rates = machine.rates
+    per_bit = rates[at.R_LINK0 : at.R_LINK0 + machine.levels_used].copy()
+    result, spans, steps, _ = engine.run(
+        plan.steps.bits,
+        plan.steps.work,
+        _lanes(plan),
+        per_bit,
+        _parameters(plan),
+        float(rates[at.R_PS_PER_CYCLE]),
+        float(rates[at.R_PORT0]),
+    )
+    stalls = {
+        cause: int(ps)
+        for cause, ps in zip(STALLS, result[engine.RES_STALL0 :], strict=False)
+    }
+    links = [int(ps) for ps in result[engine.RES_LINK0 :][: machine.levels_used]]
+    busy = _busy(plan, int(result[engine.RES_ARRAY]), int(result[engine.RES_VECTOR]), links, stalls)
+    cycles = int(plan.steps.work[:, W_ARRAY].sum())
+    return Outcome(
+        int(result[engine.RES_END]), cycles, stalls, busy, counters(plan), spans, steps
+    )
+
+
+def _busy(
+    plan: Plan, main: int, vector: int, links: list[int], stalls: Mapping[str, int]
+) -> Mapping[str, int]:
+    compute = {"compute": main, "vector": vector} if plan.steps.on_array else {"vector": main}
+    inner = max(links[:-1], default=0)
+    return {
+        **compute,
+        "dram": links[-1],
+        "sram": max(inner, stalls["sram"] and main + stalls["sram"]),
+        "overhead": stalls["overhead"],
+    }
+
+
+def _analytical(plan: Plan) -> Outcome:
+    machine = plan.machine
+    rates, work = machine.rates, plan.steps.work
+    per_cycle = float(rates[at.R_PS_PER_CYCLE])
+    cycles = int(work[:, W_ARRAY].sum())
+    main = int(np.ceil(cycles * per_cycle))
+    vector = int(np.ceil(work[:, W_VECTOR].sum() * 1e-3 * per_cycle))
+    links = [
+        int(np.ceil(float(moved) * rates[at.R_LINK0 + link]))
+        for link, moved in enumerate(plan.traffic)
+    ]
+    overhead = int(rates[at.R_OVERHEAD] + rates[at.R_TILE] * work.shape[0])
+    drain = int(np.ceil(plan.steps.drain_cycles * per_cycle))
+    left = max(0, plan.latency_ps - main - overhead)
+    stalls = dict.fromkeys(STALLS, 0)
+    stalls["overhead"] = min(overhead, max(0, plan.latency_ps - main))
+    stalls["fill_drain"] = min(drain, left)
+    left -= stalls["fill_drain"]
+    inner = max(links[:-1], default=0)
+    slow = {"dram": links[-1], "sram": inner, "vector": vector if plan.steps.on_array else 0}
+    stalls[max(slow, key=lambda cause: slow[cause])] += left
+    busy = _busy(plan, main, vector, links, {**stalls, "sram": 0})
+    return Outcome(plan.latency_ps, cycles, stalls, busy, counters(plan))
+
+
+def bound_by(busy: Mapping[str, int]) -> str:
+    """Return the resource that is busy longest: one of ``sim.result.BOUNDS``."""
+    return max(busy, key=lambda name: busy[name])

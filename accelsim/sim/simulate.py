@@ -1,0 +1,199 @@
+"""A graph on a chip: every group planned and timed once, every executed op a row."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from accelsim.errors import MappingError
+from accelsim.graph.ir import Graph
+from accelsim.graph.ops import executed_macs, macs, vector_work
+from accelsim.ids import content_id
+from accelsim.mapping.fuse import Group, fuse
+from accelsim.mapping.plan import Plan
+from accelsim.mapping.search import plan
+from accelsim.mapping.workload import Workload, lower, shape_of
+from accelsim.sim.energy import EnergyModel
+from accelsim.sim.notes import notes
+from accelsim.sim.outcome import Fidelity, Outcome, bound_by, time_plan
+from accelsim.sim.result import STALLS, LayerResult, SimResult, Span
+from accelsim.sim.rounding import share_cycles
+from accelsim.sim.timeline import spans_of
+from accelsim.sim.totals import chip_facts, totals
+from accelsim.spec.arch import ArchSpec
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A workload with its plan and its timing."""
+
+    plan: Plan
+    outcome: Outcome
+
+
+class Simulator:
+    """One chip at one fidelity; equal workloads are planned and timed once."""
+
+    def __init__(self, arch: ArchSpec, fidelity: Fidelity) -> None:
+        self.arch = arch
+        self.fidelity = fidelity
+        self.energy = EnergyModel.of(arch)
+        self._links = self.energy.link_cost_fj()
+        self._timed: dict[Workload, Timed] = {}
+
+    def time(self, workload: Workload, name: str) -> Timed:
+        """Plan and time a workload, or return what was found before."""
+        if workload not in self._timed:
+            found = plan(workload, self.arch, name, self._links)
+            self._timed[workload] = Timed(found, time_plan(found, self.fidelity))
+        return self._timed[workload]
+
+    def run(self, graph: Graph, recipe: str) -> SimResult:
+        """Simulate an annotated graph.
+
+        Raises:
+            RecipeError: a format that the chip does not build.
+            MappingError: an op, or the model as a whole, does not fit.
+        """
+        _check_capacity(graph, self.arch)
+        layers: list[LayerResult] = []
+        spans: list[Span] = []
+        workloads: list[Workload] = []
+        now = 0
+        for group in fuse(graph):
+            workload = lower(graph, group, self.arch.conversions)
+            timed = self.time(workload, group.anchor.name)
+            first = workload not in workloads
+            workloads.append(workload)
+            spans += spans_of(timed.plan, timed.outcome, group.anchor.name, now, detailed=first)
+            layers.append(self._row(graph, group, timed, now))
+            now += timed.outcome.end_ps
+        counts = Counter(workloads)
+        rows = tuple(
+            replace(row, repeats=counts[workload])
+            for row, workload in zip(_whole_cycles(layers, self.arch), workloads, strict=True)
+        )
+        return self._result(graph, recipe, rows, tuple(spans))
+
+    def _row(self, graph: Graph, group: Group, timed: Timed, start_ps: int) -> LayerResult:
+        outcome, found = timed.outcome, timed.plan
+        seconds = outcome.end_ps * 1e-12
+        executed = sum(executed_macs(graph, op) for op in group.ops)
+        parts = self.energy.op_energy(
+            found.machine, outcome.counters, executed, _all_work(graph, group), seconds
+        )
+        level_bytes = self.energy.level_bytes(outcome.counters)
+        formats = _formats(graph, group)
+        peak = self.arch.peak_macs_per_s(formats["activation"], formats.get("weight", ""))
+        return LayerResult(
+            name=group.anchor.name,
+            op="+".join(op.kind for op in group.ops),
+            shape=shape_of(graph, group),
+            formats=formats,
+            macs=sum(macs(graph, op) for op in group.ops),
+            executed_macs=executed,
+            cycles=0,
+            compute_cycles=outcome.compute_cycles,
+            stalls=outcome.stalls_ps,
+            bound_by=bound_by(outcome.busy_ps),
+            dram_bytes=level_bytes["dram"],
+            sram_bytes=sum(level_bytes.values()) - level_bytes["dram"],
+            energy_pj=_total(parts.values()),
+            utilization=executed / (peak * seconds) if executed and peak else 0.0,
+            bytes_by_level=level_bytes,
+            energy_by_part=parts,
+            start_ps=start_ps,
+            duration_ps=outcome.end_ps,
+            peak_macs_per_s=peak if executed else 0.0,
+            nest=found.nest,
+            fused=tuple(op.name for op in group.ops[1:]),
+        )
+
+    def _result(
+        self, graph: Graph, recipe: str, rows: tuple[LayerResult, ...], spans: tuple[Span, ...]
+    ) -> SimResult:
+        arch = self.arch
+        identity = {
+            "arch": arch.model_dump(mode="json"),
+            "graph": [graph.name, graph.phase, dict(graph.sizes)],
+            "ops": [[row.name, row.op, dict(row.shape), dict(row.formats)] for row in rows],
+            "recipe": recipe,
+            "fidelity": self.fidelity,
+        }
+        return SimResult(
+            id=content_id(identity),
+            arch=arch.name,
+            model=graph.name,
+            recipe=recipe,
+            fidelity=self.fidelity,
+            phase=graph.phase,
+            validation=_validation(arch),
+            totals=totals(graph, rows, self.energy),
+            layers=rows,
+            sizes=dict(graph.sizes),
+            chip=chip_facts(self.energy, rows),
+            notes=notes(arch),
+            spans=spans,
+        )
+
+
+def _total(parts: Any) -> Any:
+    from accelsim.units import Range
+
+    return Range.total(parts)
+
+
+def _all_work(graph: Graph, group: Group) -> Mapping[str, int]:
+    found: Counter[str] = Counter()
+    for op in group.ops:
+        found.update(vector_work(graph, op))
+    return found
+
+
+def _formats(graph: Graph, group: Group) -> dict[str, str]:
+    op = group.anchor
+    ins = graph.ins(op)
+    out = graph.tensors[group.ops[-1].outputs[0]].format
+    first = ins[0].format if ins else out
+    if len(ins) > 1 and op.kind in ("matmul", "conv2d", "batched_matmul", "attention"):
+        return {"activation": first, "weight": ins[1].format, "output": out}
+    return {"activation": first, "output": out}
+
+
+def _check_capacity(graph: Graph, arch: ArchSpec) -> None:
+    """Weights, caches and inputs must fit the DRAM together."""
+    by_role: Counter[str] = Counter()
+    read = {name for op in graph.ops for name in op.inputs}
+    for name in read:
+        tensor = graph.tensors[name]
+        by_role[tensor.role] += -(-tensor.bits // 8)
+    need = sum(size for role, size in by_role.items() if role != "activation")
+    over = need - arch.dram.size_bytes
+    if over > 0:
+        raise MappingError(
+            f"{graph.name}: weights ({by_role['weight']:,} bytes) and cache "
+            f"({by_role['cache']:,} bytes) do not fit the DRAM of {arch.name}: "
+            f"{arch.dram.size_bytes:,} bytes, {over:,} over"
+        )
+
+
+def _whole_cycles(layers: list[LayerResult], arch: ArchSpec) -> list[LayerResult]:
+    """Round rows to cycles so that they sum to the rounded total, and stalls to their row."""
+    found = []
+    for row in layers:
+        first = math.floor(row.start_ps * 1e-12 * arch.clock_hz + 0.5)
+        last = math.floor((row.start_ps + row.duration_ps) * 1e-12 * arch.clock_hz + 0.5)
+        cycles = last - first
+        compute = min(row.compute_cycles, cycles)
+        stalls = share_cycles({cause: row.stalls[cause] for cause in STALLS}, cycles - compute)
+        found.append(replace(row, cycles=cycles, compute_cycles=compute, stalls=stalls))
+    return found
+
+
+def _validation(arch: ArchSpec) -> Any:
+    if not arch.validation:
+        return "unvalidated"
+    return [item.model_dump(mode="json", exclude_none=True) for item in arch.validation]

@@ -1,0 +1,77 @@
+"""A whole chip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from accelsim.spec.compute import ArraySpec, ConversionSpec, VectorSpec
+from accelsim.spec.memory import DispatchSpec, DmaSpec, DramSpec, MemorySpec
+from accelsim.spec.quantity import Hertz, Section
+
+
+class Technology(Section):
+    """Process node, from which energy and area are scaled."""
+
+    node_nm: float = Field(ge=2, le=65)
+
+
+class Validation(Section):
+    """A measured error of the model of this chip, per op kind."""
+
+    op: str
+    dataset: str
+    rows: int = Field(ge=1)
+    mean_abs_pct_error: float = Field(ge=0)
+    bias: float
+
+
+class ArchSpec(Section):
+    """A chip: what it computes with, what it stores in, and how the two are joined.
+
+    Times in the file are seconds, sizes bytes, rates bytes per second; strings with a unit
+    (``2 MiB``, ``51.2 GB/s``, ``100 ns``) and plain numbers are both read.
+    """
+
+    schema_version: Literal[1]
+    name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
+    description: str = ""
+    clock_hz: Hertz = Field(description="Clock of arrays and vector unit; cycles count this.")
+    technology: Technology
+    arrays: tuple[ArraySpec, ...] = Field(min_length=1)
+    vector: VectorSpec
+    conversions: ConversionSpec
+    memories: tuple[MemorySpec, ...] = Field(min_length=1, max_length=4)
+    dram: DramSpec
+    dma: DmaSpec
+    dispatch: DispatchSpec
+    validation: tuple[Validation, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> ArchSpec:
+        for kind, parts in (("arrays", self.arrays), ("memories", self.memories)):
+            names = [part.name for part in parts]
+            if len(set(names)) != len(names):
+                raise ValueError(f"two {kind} have the same name: {', '.join(names)}")
+        return self
+
+    @model_validator(mode="after")
+    def _levels_grow(self) -> ArchSpec:
+        sizes = [memory.size_bytes for memory in self.memories] + [self.dram.size_bytes]
+        if sizes != sorted(sizes):
+            raise ValueError("memories must grow from the array outward, up to the DRAM")
+        return self
+
+    def peak_macs_per_s(self, activation: str, weight: str) -> float:
+        """Dense peak of a pair of formats over all arrays; 0 when no array builds it."""
+        modes = ((array, array.mode(activation, weight)) for array in self.arrays)
+        return max(
+            (a.pes * m.macs_per_pe_per_cycle * self.clock_hz for a, m in modes if m), default=0.0
+        )
+
+    def format_pairs(self) -> Iterator[tuple[str, str]]:
+        """Pairs of activation and weight formats that some array multiplies."""
+        seen = {(m.activation, m.weight): None for a in self.arrays for m in a.modes}
+        return iter(seen)

@@ -1,0 +1,63 @@
+"""On-chip memory levels, DRAM, DMA, and what starting an op costs."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from accelsim.spec.quantity import Bytes, BytesPerSecond, Seconds, Section
+
+
+class MemorySpec(Section):
+    """One on-chip level, shared by all arrays. Levels are listed from the array outward."""
+
+    name: str = Field(min_length=1)
+    size_bytes: Bytes = Field(description="Capacity of all instances together.")
+    instances: int = Field(
+        default=1, ge=1, le=4096, description="Banks that set the energy of one access."
+    )
+    bandwidth_bytes_per_s: BytesPerSecond = Field(description="Of each port, all instances.")
+    ports: Literal[1, 2] = Field(
+        default=1, description="1: reads and writes share the bandwidth; 2: each has its own."
+    )
+    buffers: int = Field(
+        default=2, ge=1, le=8, description="Tiles held per operand; 2 is double buffering."
+    )
+
+
+class DramSpec(Section):
+    """Main memory, by its sustained bandwidth."""
+
+    standard: str = Field(description="JEDEC name in lower case: lpddr5, hbm2, hbm2e, ddr5, ...")
+    channels: int = Field(default=1, ge=1, le=256, description="Interfaces (HBM: stacks) for area.")
+    size_bytes: Bytes
+    bandwidth_bytes_per_s: BytesPerSecond = Field(description="Peak of all channels.")
+    efficiency: float = Field(
+        gt=0, le=1, description="Sustained share of the peak, refresh and row misses included."
+    )
+    latency_s: Seconds = Field(description="First byte of an idle access, controller included.")
+
+    @property
+    def sustained_bytes_per_s(self) -> float:
+        """Bandwidth that transfers see."""
+        return self.bandwidth_bytes_per_s * self.efficiency
+
+
+class DmaSpec(Section):
+    """Engines that move tiles between levels."""
+
+    engines: int = Field(default=2, ge=1, le=64, description="Transfers in flight per link.")
+    setup_s: Seconds = Field(description="From issue of a descriptor to its first request.")
+    burst_bytes: Bytes = Field(
+        description="Transfers of several operands share a link in pieces of this size."
+    )
+
+
+class DispatchSpec(Section):
+    """What it costs to start an op."""
+
+    op_overhead_s: Seconds = Field(description="Fetch and decode of one op; nothing overlaps it.")
+    tile_overhead_s: Seconds = Field(
+        description="Per tile: array and DMA synchronize, descriptors are handed over."
+    )

@@ -1,0 +1,136 @@
+"""The chip as an object: derived numbers, checks between sections, and the way back to YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from accelsim.errors import SpecError
+from accelsim.spec.arch import ArchSpec
+from accelsim.spec.dump import arch_yaml
+from accelsim.spec.load import load_arch, shipped
+from accelsim.spec.memory import DmaSpec
+from accelsim.spec.quantity import Section
+
+
+@pytest.fixture(scope="module")
+def edge() -> ArchSpec:
+    return load_arch("edge_npu")
+
+
+def test_peak_counts_every_pe_of_every_array() -> None:
+    edge, cloud = load_arch("edge_npu"), load_arch("cloud_npu")
+    assert edge.peak_macs_per_s("int8", "int8") == 64 * 64 * 1e9
+    assert edge.peak_macs_per_s("int4", "int4") == 2 * 64 * 64 * 1e9
+    assert edge.peak_macs_per_s("bf16", "bf16") == 64 * 64 * 1e9 / 4
+    assert cloud.peak_macs_per_s("bf16", "bf16") == 4 * 128 * 128 * 1.2e9
+    assert edge.peak_macs_per_s("fp32", "fp32") == 0
+
+
+def test_tpu_v4_has_its_published_peak() -> None:
+    # 275 T operations/s in bf16 and in int8, two operations per multiply-accumulate.
+    tpu = load_arch("tpu_v4")
+    for pair in ("bf16", "int8"):
+        assert 2 * tpu.peak_macs_per_s(pair, pair) == pytest.approx(275e12, rel=0.002)
+
+
+def test_format_pairs_are_listed_once_in_order(edge: ArchSpec) -> None:
+    pairs = list(edge.format_pairs())
+    assert pairs[:2] == [("int8", "int8"), ("int8", "int4")]
+    assert len(set(pairs)) == len(pairs)
+
+
+def test_a_mode_at_a_reduced_rate_takes_several_cycles(edge: ArchSpec) -> None:
+    slow, fast = edge.arrays[0].mode("bf16", "bf16"), edge.arrays[0].mode("int4", "int4")
+    assert slow is not None and fast is not None
+    assert (slow.k_per_cycle, slow.cycles_per_step) == (1, 4)
+    assert (fast.k_per_cycle, fast.cycles_per_step) == (2, 1)
+    assert edge.arrays[0].mode("int4", "bf16") is None
+
+
+def test_sustained_bandwidth_is_a_share_of_the_peak(edge: ArchSpec) -> None:
+    assert edge.dram.sustained_bytes_per_s == pytest.approx(0.8 * 51.2e9)
+
+
+def test_a_chip_cannot_be_changed(edge: ArchSpec) -> None:
+    with pytest.raises(ValidationError):
+        edge.name = "other"  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        edge.dram.efficiency = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_chip_survives_the_way_to_yaml_and_back(name: str, tmp_path: Path) -> None:
+    chip = load_arch(name)
+    text = arch_yaml(chip)
+    (tmp_path / "again.yaml").write_text(text)
+    assert load_arch(tmp_path / "again.yaml") == chip
+
+
+def test_yaml_keeps_units_where_they_lose_nothing(tmp_path: Path) -> None:
+    chip = load_arch("edge_npu", ["memories.0.size_bytes=4194305", "clock_hz=1234567890.123"])
+    text = arch_yaml(chip)
+    assert "bandwidth_bytes_per_s: 256 GB/s" in text
+    (tmp_path / "odd.yaml").write_text(text)
+    assert load_arch(tmp_path / "odd.yaml") == chip
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("memories=[{name: a, size_bytes: 1 MiB, bandwidth_bytes_per_s: 1}, "
+         "{name: a, size_bytes: 1 MiB, bandwidth_bytes_per_s: 1}]", "two memories have the same"),
+        ("dram.size_bytes=1 KiB", "memories must grow from the array outward"),
+        ("arrays.0.modes.1.weight=int8", "modes list int8 x int8 twice"),
+        ("arrays.0.modes.0.macs_per_pe_per_cycle=0.3", "a whole number or one over a whole number"),
+        ("vector.cycles_per_element={expp: 2}", "unknown primitive 'expp' (did you mean 'exp'?"),
+        ("arrays.0.modes.0.arithmetic=int32", "unknown arithmetic 'int32'"),
+        ("schema_version=2", "schema_version: found 2, 1 is needed"),
+    ],
+)  # fmt: skip
+def test_what_a_chip_cannot_be(setting: str, expected: str) -> None:
+    with pytest.raises(SpecError) as caught:
+        load_arch("edge_npu", [setting])
+    assert expected in str(caught.value)
+
+
+def sections(value: Any, place: str = "") -> Iterator[tuple[str, Section]]:
+    if isinstance(value, Section):
+        yield place, value
+        for key in type(value).model_fields:
+            yield from sections(getattr(value, key), f"{place}.{key}")
+    elif isinstance(value, tuple):
+        for number, entry in enumerate(value):
+            yield from sections(entry, f"{place}.{number}")
+
+
+def without_origin(section: Section) -> set[str]:
+    """Return the keys given as numbers that neither a source nor an estimate covers."""
+    given = section.model_fields_set - {"schema_version", "estimated"}
+    numbers = {key for key in given if _is_figure(getattr(section, key))}
+    if section.source or section.estimated is True:
+        return set()
+    return numbers - set(section.estimated or ())
+
+
+def _is_figure(value: object) -> bool:
+    return isinstance(value, int | float | dict) and not isinstance(value, bool)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_number_of_a_shipped_chip_has_a_source_or_is_an_estimate(name: str) -> None:
+    bare = {place: keys for place, part in sections(load_arch(name)) if (keys := without_origin(part))}
+    assert bare == {}
+
+
+def test_the_check_of_sources_finds_a_bare_number() -> None:
+    plain = {"setup_s": 1e-9, "burst_bytes": 64}
+    assert without_origin(DmaSpec.model_validate(plain)) == {"setup_s", "burst_bytes"}
+    some = DmaSpec.model_validate({**plain, "estimated": ["setup_s"]})
+    assert without_origin(some) == {"burst_bytes"}
+    for stated in ({"source": "a data sheet"}, {"estimated": True}):
+        assert without_origin(DmaSpec.model_validate({**plain, **stated})) == set()
