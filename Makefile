@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help simulate test check format zoo schema clean
+.PHONY: help simulate test check lint formatted types imports format zoo schema clean
 
 VENV := .venv
 BASE_PYTHON ?= python3
@@ -30,7 +30,7 @@ endif
 help:
 	@echo "make simulate   a first run: what does it cost? (ARGS=... for other flags of accelsim simulate)"
 	@echo "make test       the tests (ARGS=... for pytest, JOBS=$(JOBS))"
-	@echo "make check      style, types and directions of imports"
+	@echo "make check      style, types and directions of imports (lint, formatted, types, imports)"
 	@echo "make format     put the sources into the one format"
 	@echo "make zoo        record the shipped models again (needs torch)"
 	@echo "make schema     write arch_specs/arch.schema.json again"
@@ -57,11 +57,20 @@ simulate: $(CORE)
 test: $(TEST)
 	$(RUN) -m pytest -n $(JOBS) $(ARGS)
 
-check: $(DEV)
+check: lint formatted types imports
+
+lint: $(DEV)
 	$(RUN) -m ruff check .
+
+formatted: $(DEV)
 	$(RUN) -m ruff format --check .
+
+types: $(DEV)
 	$(RUN) -m mypy
-	PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(RUN) -c 'from importlinter.cli import lint_imports_command as c; c()'
+
+imports: $(DEV)
+	PYTHONPATH=$(CURDIR):$(CURDIR)/kernels $(RUN) -c \
+	  'from importlinter.cli import lint_imports_command as c; c()'
 
 format: $(DEV)
 	$(RUN) -m ruff check --fix .

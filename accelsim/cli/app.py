@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from accelsim.cli import console, specs
+from accelsim.cli import compare, console, predict, simulate, specs
 from accelsim.errors import AccelsimError, FileError
 from accelsim.version import __version__
 
@@ -113,4 +113,7 @@ def _stop(message: str, exit_code: int) -> NoReturn:
 
 
 # One line per verb: app.command()(simulate.simulate), or app.add_typer for a group of verbs.
+app.command()(simulate.simulate)
+app.command()(predict.predict)
+app.command()(compare.compare)
 app.add_typer(specs.app, name="specs")

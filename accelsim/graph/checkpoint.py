@@ -16,9 +16,11 @@ from accelsim.errors import CheckpointError
 from accelsim.graph.ir import Graph
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+#: Pickles that a trainer leaves beside the weights and that nobody needs to read.
+NOT_WEIGHTS = frozenset({"training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"})
 #: Largest header that the format allows.
 LONGEST_HEADER = 100_000_000
-#: Bits of the types that safetensors knows, and our names for those that are formats.
+#: Bits of the types that safetensors knows.
 DTYPE_BITS: Mapping[str, int] = {
     "BOOL": 8, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "I16": 16, "U16": 16,
     "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32, "F64": 64, "I64": 64, "U64": 64,
@@ -57,7 +59,7 @@ def read_checkpoint(folder: Path) -> Checkpoint | None:
     if files:
         return _joined(read_header(path) for path in files)
     for path in sorted(folder.iterdir()):
-        if path.suffix in PICKLES:
+        if path.suffix in PICKLES and path.name not in NOT_WEIGHTS:
             raise CheckpointError(
                 f"{path}: pickled weights are not read, since reading them runs their code; "
                 "convert them to safetensors (save_pretrained of transformers does) and try again"
@@ -120,7 +122,7 @@ def read_header(path: Path) -> Checkpoint:
     try:
         header = json.loads(raw)
         items = {name: row for name, row in header.items() if name != "__metadata__"}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
     return {name: _entry(path, name, row, size - 8 - length) for name, row in items.items()}
 

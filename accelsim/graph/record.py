@@ -43,10 +43,10 @@ def run(
     Raises:
         CaptureError: the call fails.
     """
-    for i, tensor in enumerate(tensors_in(list(args))):
-        recorder.declare(tensor, f"input_{i}", "input")
-    for key, value in kwargs.items():
-        for tensor in tensors_in(value):
+    given = [(f"input_{i}", tensor) for i, tensor in enumerate(tensors_in(list(args)))]
+    given += [(key, tensor) for key, value in kwargs.items() for tensor in tensors_in(value)]
+    for i, (key, tensor) in enumerate(given):
+        if not any(tensor is other for _, other in given[:i]):  # given twice: one tensor
             recorder.declare(tensor, key, "input")
     training = module.training
     module.eval()

@@ -113,9 +113,9 @@ def _pow(call: Call) -> Draft:
     exponent = attrs.get("scalar")
     if call.name == "__rpow__":
         attrs["scalar_first"] = True
-    elif isinstance(exponent, (int, float)) and not attrs.get("scalar_first"):
-        if exponent in POWERS:
-            return Draft("elementwise", tensors, {"fn": POWERS[exponent]})
+    first = bool(attrs.get("scalar_first"))
+    if isinstance(exponent, (int, float)) and not first and exponent in POWERS:
+        return Draft("elementwise", tensors, {"fn": POWERS[exponent]})
     return Draft("elementwise", tensors, {"fn": "pow", **attrs})
 
 

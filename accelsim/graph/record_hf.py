@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +92,8 @@ def record_built(model: HfModel, request: GraphRequest) -> Graph:
     recorder = Recorder(model.module)
     with _masks(recorder):
         out = run(recorder, model.module, (), _arguments(model, recorder, request))
-    kept = {key: value for key, value in out.items() if key != "past_key_values"}
+    named = isinstance(out, Mapping)
+    kept = [v for k, v in out.items() if k != "past_key_values"] if named else out
     sizes, tokens = request.sizes(model.kind), request.tokens(model.kind)
     return finish(recorder, tensors_in(kept), model.name, request.phase, sizes, tokens)
 

@@ -108,7 +108,9 @@ def open_config(config: Path, name: str, folder: Path, weights: Checkpoint | Non
         CheckpointError: the weights are not of this configuration.
     """
     try:
-        loaded = transformers.AutoConfig.from_pretrained(str(config), local_files_only=True)
+        loaded = transformers.AutoConfig.from_pretrained(
+            str(config), local_files_only=True, trust_remote_code=False
+        )
     except Exception as error:  # transformers raises what it likes for a config it cannot read
         reason = (str(error).strip().splitlines() or [""])[0]
         raise CaptureError(
@@ -136,7 +138,7 @@ def open_made(made: Any, name: str) -> HfSource | ModuleSource:
     if isinstance(made, transformers.PreTrainedModel):
         return HfSource(live_hf(made, name))
     if isinstance(made, tuple) and 1 <= len(made) <= 3 and isinstance(made[0], torch.nn.Module):
-        module, args, kwargs = (*made, (), {})[:3] if len(made) < 3 else made
+        module, args, kwargs = made + ((), {})[len(made) - 1 :]
         if isinstance(args, (tuple, list)) and isinstance(kwargs, dict):
             return ModuleSource(name, module, tuple(args), kwargs)
     raise InputError(

@@ -139,17 +139,28 @@ def drop_dead(graph: Graph) -> Graph:
 
 
 def drop_same_views(graph: Graph) -> Graph:
-    """Let readers of a reshape to the same shape read its source: it is only another name."""
+    """Let readers of a view that changes nothing read its source: it is only another name.
+
+    A slice or an expansion stays even where it covers everything, since whether it does depends
+    on the sizes, and the form of a graph must not.
+    """
     alias: dict[str, str] = {}
     kept: list[Op] = []
     outputs = frozenset(graph.outputs)
     for op in graph.ops:
         op = _reading(op, alias)
-        if op.kind == "view" and op.attrs.get("fn") == "reshape" and len(op.outputs) == 1:
-            source, result = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
-            same = source.shape == result.shape and source.format == result.format
-            if same and result.name not in outputs and len(op.inputs) == 1:
-                alias[result.name] = source.name
-                continue
-        kept.append(op)
+        if op.kind == "view" and op.outputs[0] not in outputs and _changes_nothing(graph, op):
+            alias[op.outputs[0]] = op.inputs[0]
+        else:
+            kept.append(op)
     return replace(graph, ops=tuple(kept))
+
+
+def _changes_nothing(graph: Graph, op: Op) -> bool:
+    if len(op.inputs) != 1 or len(op.outputs) != 1:
+        return False
+    source, result = graph.tensors[op.inputs[0]], graph.tensors[op.outputs[0]]
+    if source.shape != result.shape or source.format != result.format:
+        return False
+    in_order = ",".join(str(axis) for axis in range(len(source.shape)))
+    return op.attrs.get("fn") == "reshape" or op.attrs.get("perm") == in_order

@@ -79,6 +79,11 @@ def closed_form_ps(machine: Machine, steps: Steps) -> int:
         float(_port(ports, read.sum() + dma_read, written.sum() + dma_written) * rates[at.R_PORT0]),
     ]
     links = bits.shape[0]
+    buffers = machine.arch.memories[0].buffers
+    if work.shape[0] > 1:
+        # Each buffer is waited for, filled and used before it is filled again.
+        waits = int((bits[0, :3].sum(axis=0) > 0).sum()) * rates[at.R_SETUP0]
+        busy.append(float(waits + busy[0]) / buffers)
     per_bit = rates[at.R_LINK0 : at.R_LINK0 + links]
     busy += [float(b * r) for b, r in zip(bits.sum(axis=(1, 2)), per_bit, strict=True)]
     setup = float(rates[at.R_SETUP0 : at.R_SETUP0 + links].sum())

@@ -84,7 +84,7 @@ def short_names(names: Sequence[str], width: int) -> list[str]:
 
 def ellipsis(text: str, width: int) -> str:
     """Return the text on one line, its middle cut out where it is longer than ``width``."""
-    line = " ".join(text.split())
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
     if len(line) <= width:
         return line
     front = (width - 1) // 3

@@ -52,6 +52,16 @@ HINTS = {
     "overhead": "Fewer and larger ops (fusion, a larger batch) or a cheaper dispatch would help.",
 }
 
+#: What limits → how a sentence says it.
+BOUND_WORDS = {
+    "compute": "compute",
+    "dram": "DRAM bandwidth",
+    "sram": "on-chip memory",
+    "vector": "the vector unit",
+    "network": "the network",
+    "overhead": "overhead",
+}
+
 #: Cause of a stall → how a sentence says it.
 STALL_WORDS = {
     "dram": "waiting for DRAM",
@@ -216,7 +226,8 @@ def summary(run: Run) -> Summary:
 
 
 def _headline(totals: Mapping[str, Any], dram: float | None, stall: str, share: float) -> str:
-    text = f"Limited by {totals['bound_by']}: {percent(totals['utilization'])} of peak compute"
+    bound = BOUND_WORDS.get(totals["bound_by"], totals["bound_by"])
+    text = f"Limited by {bound}: {percent(totals['utilization'])} of peak compute"
     if dram is not None:
         text += f", {percent(dram)} of peak DRAM bandwidth"
     if stall:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,7 @@ _SETTINGS = {
     "figure.dpi": 100.0,
     "savefig.dpi": 100.0,
     "text.color": INK,
+    "text.parse_math": False,
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
@@ -78,7 +80,9 @@ _SETTINGS = {
 def house_style() -> Iterator[None]:
     """Draw with our settings, whatever the user's are; his are back afterwards."""
     plain = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")}
-    with mpl.rc_context({**plain, **_SETTINGS}):
+    with mpl.rc_context({**plain, **_SETTINGS}), warnings.catch_warnings():
+        # A letter that the font lacks is drawn as a box; the tables spell every name.
+        warnings.filterwarnings("ignore", message="Glyph ")
         yield
 
 
@@ -141,7 +145,7 @@ def inline_svg(svg: str, name: str, label: str) -> str:
         label: what a screen reader says; must be escaped already.
     """
     body = svg[svg.index("<svg") :]
-    body = re.sub(r"\s*<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r"\s*(<metadata>.*?</metadata>|<!--.*?-->)", "", body, flags=re.DOTALL)
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:href="|url\()#', rf"\g<1>#{name}-", body)
     for colour, variable in _PAGE_COLOURS.items():

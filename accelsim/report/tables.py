@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,9 @@ from accelsim.report.rows import STALL_COLUMNS, Row, Run, add, fold_layers, grou
 
 #: How a bar of cycles is divided, from the axis outward.
 CYCLE_PARTS = ("compute_cycles", *STALL_COLUMNS)
+
+#: A gap between an energy and the sum of its parts that is no gap.
+_ROUNDING = 1e-6
 
 TOP_CYCLES = 12
 TOP_ENERGY = 8
@@ -68,52 +72,63 @@ def cycles_rows(run: Run, top: int = TOP_CYCLES) -> list[Row]:
 def energy_rows(run: Run, top: int = TOP_ENERGY) -> list[Row]:
     """Return where the energy went, in pJ: the ``top`` groups, the rest, and the run's total.
 
-    Columns ``<part>_pj`` are typical values, the part that takes most of the run first.
+    Columns ``<part>_pj`` are typical values, the part that takes most of the run first; what no
+    part accounts for is ``other_pj``.
     """
     parts = energy_parts(run)
-    total = run["totals"]["energy_pj"]
-    folded = zip(grouped_rows(run), fold_layers(run), strict=True)
-    groups = [_energy_row(run, row, indices, parts) for row, indices in folded]
+    run_pj = run["totals"]["energy_pj"]["typical"]
+    groups = []
+    for row, indices in zip(grouped_rows(run), fold_layers(run), strict=True):
+        layers = [run["layers"][i] for i in indices]
+        typical = row["energy_typical_pj"]
+        head = {name: row[name] for name in _ENERGY_HEAD}
+        head["share"] = typical / run_pj if run_pj else 0.0
+        by_part = _by_part([layer.get("energy_by_part", {}) for layer in layers], typical)
+        groups.append({**head, **_part_columns(by_part, parts)})
     groups.sort(key=lambda row: -row["energy_typical_pj"])
     columns = (*_ENERGY_HEAD, *(f"{part}_pj" for part in parts))
-    by_part = _total_by_part(run)
-    last: Row = {"name": "total", "count": len(run["layers"]), "share": 1.0}
-    last.update({f"energy_{corner}_pj": total[corner] for corner in ("low", "typical", "high")})
-    last.update({f"{part}_pj": by_part[part] for part in parts})
-    return [*_with_rest(groups, top, columns), last]
+    return [*_with_rest(groups, top, columns), _energy_total(run, parts)]
+
+
+def _energy_total(run: Run, parts: Sequence[str]) -> Row:
+    total = run["totals"]["energy_pj"]
+    corners = {f"energy_{corner}_pj": total[corner] for corner in ("low", "typical", "high")}
+    head: Row = {"name": "total", "count": len(run["layers"]), "share": 1.0, **corners}
+    return {**head, **_part_columns(_total_by_part(run), parts)}
+
+
+def _part_columns(by_part: Mapping[str, float], parts: Sequence[str]) -> dict[str, float]:
+    return {f"{part}_pj": by_part.get(part, 0.0) for part in parts}
 
 
 def energy_parts(run: Run) -> list[str]:
     """Return the parts of the chip that take energy, the largest of the run first."""
     totals = _total_by_part(run)
+    for layer in run["layers"]:
+        own = _by_part([layer.get("energy_by_part", {})], layer["energy_pj"]["typical"])
+        for part in own:
+            totals.setdefault(part, 0.0)
     return sorted(totals, key=lambda part: (-totals[part], part))
 
 
 def _total_by_part(run: Run) -> dict[str, float]:
-    """Typical pJ by part: the run's own table, else the sum of the layers', else all in one."""
+    """Return typical pJ by part: the run's own table, or else the sum of its layers'."""
     given = run["totals"].get("energy_by_part")
-    if given:
-        return {part: value["typical"] for part, value in given.items()}
+    tables = [given] if given else [layer.get("energy_by_part", {}) for layer in run["layers"]]
+    return _by_part(tables, run["totals"]["energy_pj"]["typical"])
+
+
+def _by_part(tables: Sequence[Mapping[str, Any]], typical_pj: float) -> dict[str, float]:
+    """Add up tables of energy by part; what is missing from the whole is ``other``."""
     found: dict[str, list[float]] = {}
-    for layer in run["layers"]:
-        for part, value in layer.get("energy_by_part", {}).items():
+    for table in tables:
+        for part, value in table.items():
             found.setdefault(part, []).append(value["typical"])
-    summed = {part: add(values) for part, values in found.items()}
-    return summed or {"all": run["totals"]["energy_pj"]["typical"]}
-
-
-def _energy_row(run: Run, row: Row, indices: Sequence[int], parts: Sequence[str]) -> Row:
-    layers = [run["layers"][i] for i in indices]
-    total = run["totals"]["energy_pj"]["typical"]
-    values = {name: row[name] for name in _ENERGY_HEAD if name != "share"}
-    values["share"] = row["energy_typical_pj"] / total if total else 0.0
-    if parts == ["all"]:
-        return {**values, "all_pj": row["energy_typical_pj"]}
-    for part in parts:
-        zero = {"typical": 0.0}
-        of_layers = [la.get("energy_by_part", {}).get(part, zero)["typical"] for la in layers]
-        values[f"{part}_pj"] = add(of_layers)
-    return values
+    summed = {part: math.fsum(values) for part, values in found.items()}
+    missing = typical_pj - math.fsum(summed.values())
+    if missing > _ROUNDING * typical_pj:
+        summed["other"] = summed.get("other", 0.0) + missing
+    return summed
 
 
 def area_rows(run: Run) -> list[Row]:

@@ -24,6 +24,7 @@ from accelsim.sim.rounding import share_cycles
 from accelsim.sim.timeline import spans_of
 from accelsim.sim.totals import chip_facts, totals
 from accelsim.spec.arch import ArchSpec
+from accelsim.units import Range
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Simulator:
             bound_by=bound_by(outcome.busy_ps),
             dram_bytes=level_bytes["dram"],
             sram_bytes=sum(level_bytes.values()) - level_bytes["dram"],
-            energy_pj=_total(parts.values()),
+            energy_pj=Range.total(parts.values()),
             utilization=executed / (peak * seconds) if executed and peak else 0.0,
             bytes_by_level=level_bytes,
             energy_by_part=parts,
@@ -138,12 +139,6 @@ class Simulator:
             notes=notes(arch),
             spans=spans,
         )
-
-
-def _total(parts: Any) -> Any:
-    from accelsim.units import Range
-
-    return Range.total(parts)
 
 
 def _all_work(graph: Graph, group: Group) -> Mapping[str, int]:

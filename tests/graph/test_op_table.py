@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,9 @@ from accelsim.errors import GraphError
 from accelsim.graph.ir import Graph, Op, Tensor
 from accelsim.graph.ops import OPS, access, executed_macs, kind_of, macs, vector_work, verify
 from accelsim.graph.ops.attention import visible_scores
+from accelsim.graph.recognize import RULES
 from tests.graph.graph_builder import Builder
+from tests.support import ROOT
 
 
 def only(builder: Builder, output: str) -> tuple[Graph, Op]:
@@ -45,7 +49,13 @@ def test_convolution_depthwise_with_stride_and_padding() -> None:
     b = Builder()
     b.given("x", 2, 6, 9, 9)
     b.given("w", 6, 1, 3, 3, role="weight")
-    attrs = {"stride_h": 2, "stride_w": 2, "padding_h": 1, "padding_w": 1, "groups": 6}
+    attrs: dict[str, Any] = {
+        "stride_h": 2,
+        "stride_w": 2,
+        "padding_h": 1,
+        "padding_w": 1,
+        "groups": 6,
+    }
     graph, op = only(b, b.op("conv2d", ("x", "w"), (2, 6, 5, 5), **attrs))
     assert macs(graph, op) == 2 * 6 * 5 * 5 * 9
     lowered = kind_of(op).gemm(graph.ins(op), graph.outs(op), op.attrs)
@@ -147,7 +157,7 @@ def test_update_writes_its_part_only() -> None:
     ],
 )
 def test_reductions(
-    fn: str, shape: tuple[int, ...], attrs: dict[str, int], work: dict[str, int]
+    fn: str, shape: tuple[int, ...], attrs: dict[str, Any], work: dict[str, int]
 ) -> None:
     b = Builder()
     b.given("x", *shape)
@@ -204,7 +214,7 @@ BAD: list[tuple[str, tuple[tuple[int, ...], ...], tuple[int, ...], dict[str, int
 @pytest.mark.parametrize(("kind", "shapes", "out", "attrs", "message"), BAD)
 def test_verifier_names_the_op_and_what_is_wrong(
     kind: str, shapes: tuple[tuple[int, ...], ...], out: tuple[int, ...],
-    attrs: dict[str, int | str], message: str,
+    attrs: dict[str, Any], message: str,
 ) -> None:  # fmt: skip
     b = Builder()
     names = tuple(b.given(f"x{i}", *shape) for i, shape in enumerate(shapes))
@@ -245,3 +255,9 @@ def test_a_cache_may_be_made_by_an_op_and_is_not_there_before_it() -> None:
     b.tensors["early"] = Tensor("early", (1, 2, 1, 4))
     with pytest.raises(GraphError, match="before any op makes it"):
         verify(Graph("g", b.tensors, (early, *b.ops), ("early",)))
+
+
+def test_the_documentation_lists_every_kind_and_rule() -> None:
+    text = (ROOT / "docs" / "graphs.md").read_text(encoding="utf-8")
+    for name in (*OPS, *(rule.__name__ for rule in RULES)):
+        assert f"`{name}`" in text

@@ -125,21 +125,25 @@ def default_layers() -> list[dict[str, Any]]:
 def many_layers(count: int) -> list[dict[str, Any]]:
     """Groups that all differ, with names as long as modules nest, under four kinds of bounds."""
     bounds = ("compute", "dram", "sram", "overhead")
-    return [
-        layer(
-            f"model.language_model.layers.{i}.block_sparse_moe.experts.{i}.feed_forward_{i % 7}"
-            ".gate_and_up_projection.linear",
-            8_000_000 + 400_000 * (i % 9),
-            3200 + 9000 // (i + 1) + 17 * i,
-            dram_bytes=3_000 * (1 + (i * i) % 23) ** 2,
-            bound_by=bounds[i % 4],
-            formats={"activation": "fp8_e4m3", "weight": "int4", "output": "bf16"}
-            if i % 3
-            else {"activation": "bf16", "weight": "bf16", "output": "bf16"},
-            peak_macs_per_s=PEAK if i % 3 else PEAK * 0.9,
+    layers = []
+    for i in range(count):
+        macs, moved = 8_000_000 + 400_000 * (i % 9), 3_000 * (1 + (i * i) % 23) ** 2
+        busy = max(macs / 4096 * (1 if i % 3 else 1.2), moved / 40.96)
+        precise = {"activation": "bf16", "weight": "bf16", "output": "bf16"}
+        small = {"activation": "fp8_e4m3", "weight": "int4", "output": "bf16"}
+        layers.append(
+            layer(
+                f"model.language_model.layers.{i}.block_sparse_moe.experts.{i}"
+                f".feed_forward_{i % 7}.gate_and_up_projection.linear",
+                macs,
+                int(busy) + 200 + 40_000 // (i + 1) + 17 * i,
+                dram_bytes=moved,
+                bound_by=("compute", "dram", "sram", "overhead")[i % 4],
+                formats=small if i % 3 else precise,
+                peak_macs_per_s=PEAK if i % 3 else PEAK * 0.9,
+            )
         )
-        for i in range(count)
-    ]
+    return layers
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from accelsim.spec.dump import arch_yaml
 from accelsim.spec.load import load_arch, shipped
 from accelsim.spec.memory import DmaSpec
 from accelsim.spec.quantity import Section
+from tests.support import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,9 @@ def test_sustained_bandwidth_is_a_share_of_the_peak(edge: ArchSpec) -> None:
 
 def test_a_chip_cannot_be_changed(edge: ArchSpec) -> None:
     with pytest.raises(ValidationError):
-        edge.name = "other"  # type: ignore[misc]
+        edge.name = "other"
     with pytest.raises(ValidationError):
-        edge.dram.efficiency = 1.0  # type: ignore[misc]
+        edge.dram.efficiency = 1.0
 
 
 @pytest.mark.parametrize("name", shipped())
@@ -123,7 +124,9 @@ def _is_figure(value: object) -> bool:
 
 @pytest.mark.parametrize("name", shipped())
 def test_every_number_of_a_shipped_chip_has_a_source_or_is_an_estimate(name: str) -> None:
-    bare = {place: keys for place, part in sections(load_arch(name)) if (keys := without_origin(part))}
+    bare = {
+        place: keys for place, part in sections(load_arch(name)) if (keys := without_origin(part))
+    }
     assert bare == {}
 
 
@@ -134,3 +137,8 @@ def test_the_check_of_sources_finds_a_bare_number() -> None:
     assert without_origin(some) == {"burst_bytes"}
     for stated in ({"source": "a data sheet"}, {"estimated": True}):
         assert without_origin(DmaSpec.model_validate({**plain, **stated})) == set()
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_every_shipped_chip_is_described(name: str) -> None:
+    assert f"### {name}\n" in (ROOT / "arch_specs" / "README.md").read_text()

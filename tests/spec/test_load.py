@@ -161,7 +161,9 @@ def test_missing_files_and_folders(write: Write, tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_names_the_nearest() -> None:
-    with pytest.raises(UnknownNameError, match=r"unknown chip 'edge_nup' \(did you mean 'edge_npu'"):
+    with pytest.raises(
+        UnknownNameError, match=r"unknown chip 'edge_nup' \(did you mean 'edge_npu'"
+    ):
         load_arch("edge_nup")
 
 
@@ -189,11 +191,11 @@ def test_every_mistake_at_once_in_the_order_of_the_file(write: Write) -> None:
         f"{at('1 GB', 11)}: clock_hz: found unit 'GB' in '1 GB', Hz (with k, M, G, T) is needed",
         f"{at('rows', 11)}: arrays.0.rows: found '1e3', a whole number is needed (YAML takes 1e3 "
         "for text: write 1000)",
-        f"{at('columns', 14)}: arrays.0.columns: found on, which YAML reads as true, a whole number",
+        f"{at('columns', 14)}: arrays.0.columns: found on, which YAML reads as true, a whole",
         f"{at('stationery', 17)}: arrays.0.dataflows.0: found 'output_stationery', one of "
         "output_stationary, weight_stationary, input_stationary is needed (did you mean "
         "'output_stationary'?)",
-        f"{at('int9', 22)}: arrays.0.modes.0.activation: unknown number format 'int9' (did you mean",
+        f"{at('int9', 22)}: arrays.0.modes.0.activation: unknown number format 'int9' (did you",
         f"{at('lanes', 17)}: vector.lanes: found 0, a number of at least 1 is needed",
         f"{at('name: far', 5)}: memories.1.size_bytes: this key is missing: Capacity of all",
         f"{at('size_byte: ', 16)}: memories.1.size_byte: unknown key (did you mean 'size_bytes'?",
@@ -215,7 +217,9 @@ def test_no_message_is_raw_pydantic(write: Write) -> None:
     for message in messages:
         assert "Input should" not in message
         assert "validation error" not in message
-    assert any(m.endswith("conversions.quantize: found 3, one of vector, dma is needed") for m in messages)
+    assert any(
+        m.endswith("conversions.quantize: found 3, one of vector, dma is needed") for m in messages
+    )
     assert any(m.endswith("rows: found 1.5, a whole number is needed") for m in messages)
     assert any(m.endswith("found 'perhaps', true or false is needed") for m in messages)
     assert any(m.endswith("name: found '', text that is not empty is needed") for m in messages)
@@ -253,7 +257,9 @@ def test_a_date_stays_text(write: Write) -> None:
 
 
 def test_estimated_keys_must_exist(write: Write) -> None:
-    text = GOOD.replace("  latency_s: 100 ns", "  latency_s: 100 ns\n  estimated: [latency, source]")
+    text = GOOD.replace(
+        "  latency_s: 100 ns", "  latency_s: 100 ns\n  estimated: [latency, source]"
+    )
     write("estimated.yaml", text)
     (message,) = mistakes_of("estimated.yaml")
     assert message.startswith(
@@ -314,7 +320,10 @@ def test_a_mistake_that_the_child_repairs_is_none(write: Write) -> None:
     [
         ("a.yaml", "a.yaml:1:10: extends: a.yaml extends this file again, directly or through"),
         ("b.yaml", "b.yaml:1:10: extends: a.yaml extends this file again, directly or through"),
-        ("nowhere.yaml", "a.yaml:1:10: extends: there is neither a shipped chip nor a file 'nowhere"),
+        (
+            "nowhere.yaml",
+            "a.yaml:1:10: extends: there is neither a shipped chip nor a file 'nowhere",
+        ),
         ("edge_nup", "nor a file 'edge_nup' (did you mean 'edge_npu'?"),
         ("[edge_npu]", "a.yaml:1:1: extends: the name of a shipped chip or the path of a file"),
     ],
@@ -334,11 +343,16 @@ def test_settings_reach_keys_by_number_and_by_name() -> None:
     assert chip.memories[0].size_bytes == 8 << 20
     assert chip.arrays[0].rows == 32
     assert load_arch("edge_npu", ["vector.cycles_per_element.exp=7"]).vector.cycles("exp") == 7
-    assert load_arch("edge_npu", ["arrays.0.accumulator_bytes=null"]).arrays[0].accumulator_bytes is None
+    assert (
+        load_arch("edge_npu", ["arrays.0.accumulator_bytes=null"]).arrays[0].accumulator_bytes
+        is None
+    )
 
 
 def test_settings_apply_in_order_and_maps_merge() -> None:
-    chip = load_arch("edge_npu", ["dram={efficiency: 0.5, latency_s: 1 us}", "dram.efficiency=0.25"])
+    chip = load_arch(
+        "edge_npu", ["dram={efficiency: 0.5, latency_s: 1 us}", "dram.efficiency=0.25"]
+    )
     assert (chip.dram.efficiency, chip.dram.latency_s) == (0.25, 1e-6)
     assert chip.dram.size_bytes == load_arch("edge_npu").dram.size_bytes
 

@@ -117,4 +117,4 @@ def test_the_text_is_json_without_titles_of_its_own() -> None:
     schema = json.loads(schema_text())
     assert schema["title"] == "A chip of accelsim"
     assert "title" not in schema["definitions"]["DramSpec"]
-    assert list(schema["properties"])[0] == "extends"
+    assert next(iter(schema["properties"])) == "extends"

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import kernel
+from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.cost import (
     a_bits_once,
     busy,
@@ -22,6 +23,7 @@ from accelsim.mapping._core.cost import (
 from accelsim.mapping._core.layout import (
     C_LEVELS,
     DIMS,
+    L_BUFFERS,
     ORDERS,
     P_A_BITS,
     P_B,
@@ -31,6 +33,7 @@ from accelsim.mapping._core.layout import (
     P_X_BITS,
     R_LINK0,
     R_PS_PER_CYCLE,
+    R_SETUP0,
     S_LEVEL0,
     S_SIZE,
     S_STRIDE,
@@ -71,14 +74,23 @@ def inner_candidates(problem, machine, levels, rates, heads, sizes, counts):
         _, read, written, _, occupied = busy(problem, machine, levels, choice, rates)
         lead, tail = edge_ps(problem, machine, choice, rates)
         choices[found] = choice
-        facts[found, _BOUND] = lead + tail + max(occupied, floor)
         facts[found, _EDGE] = lead + tail
-        facts[found, _OCCUPIED] = occupied
+        facts[found, _OCCUPIED] = max(occupied, _turnaround(problem, levels, rates, choice, occupied))
+        facts[found, _BOUND] = lead + tail + max(facts[found, _OCCUPIED], floor)
         facts[found, _READ] = read
         facts[found, _WRITTEN] = written
         found += 1
     order = np.argsort(facts[:found, _BOUND], kind="mergesort")
     return choices[:found][order], facts[:found][order]
+
+
+@kernel
+def _turnaround(problem, levels, rates, choice, occupied):
+    """Time when buffers limit: each is waited for, filled and used before it is filled again."""
+    steps = 1
+    for dim in range(DIMS):
+        steps *= ceil_div(problem[P_B + dim], choice[S_LEVEL0 + dim])
+    return (steps * rates[R_SETUP0] + occupied) / levels[0, L_BUFFERS] if steps > 1 else 0.0
 
 
 @kernel

@@ -19,6 +19,7 @@ from accelsim.report.style import (
     prefixed,
 )
 from accelsim.report.tables import CYCLE_PARTS, area_rows, cycles_rows, energy_parts, energy_rows
+from accelsim.units import si
 
 #: Names on the axis are cut to this many characters; the table beside the picture has them whole.
 NAME_WIDTH = 38
@@ -47,7 +48,7 @@ def plot_cycles(run: Run, ax: Axes | None = None) -> Axes:
                 _segment(axes, values, left, (COLOURS[cause], ""), _PART_WORDS[cause])
         _end_texts(axes, left, [percent(row["share"]) for row in rows])
         _names(axes, rows)
-        clock = prefixed("Hz").format_data(run["chip"]["clock_hz"])
+        clock = si(run["chip"]["clock_hz"], "Hz")
         axes.set_xlabel(f"cycles of the {clock} clock, all layers of the group")
         axes.xaxis.set_major_formatter(prefixed(""))
         axes.set_title(_cycles_title(run, rows))
@@ -82,7 +83,7 @@ def plot_energy(run: Run, ax: Axes | None = None) -> Axes:
         axes.set_xlabel("energy (J), typical; the line spans the low and high corner of the total")
         axes.xaxis.set_major_formatter(prefixed("J"))
         share = rows[-1][f"{parts[0]}_pj"] / (rows[-1]["energy_typical_pj"] or 1.0)
-        axes.set_title(f"{percent(share)} of the energy goes to {part_words(parts[0])}")
+        axes.set_title(f"Largest part of the energy: {part_words(parts[0])}, {percent(share)}")
         legend_below(axes)
     return axes
 
@@ -107,8 +108,8 @@ def plot_area(run: Run, ax: Axes | None = None) -> Axes:
         _end_texts(axes, [row["area_high_mm2"] for row in rows], texts)
         _names(axes, [{"name": part_words(row["part"]), "count": 1} for row in rows])
         axes.set_xlabel("area (mm²), typical; lines span the low and high corner")
-        share = percent(rows[0]["share"])
-        axes.set_title(f"{share} of the area goes to {part_words(rows[0]['part'])}")
+        first, share = part_words(rows[0]["part"]), percent(rows[0]["share"])
+        axes.set_title(f"Largest part of the area: {first}, {share}")
     return axes
 
 
@@ -157,7 +158,7 @@ def _names(axes: Axes, rows: Sequence[Row]) -> None:
         else row["name"]
         for row in rows
     ]
-    axes.set_yticks(range(len(rows)), texts)
+    axes.set_yticks(range(len(rows)), texts, parse_math=False)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.tick_params(axis="y", length=0)
     axes.grid(True, axis="x", lw=0.6)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -12,7 +13,7 @@ from matplotlib.transforms import Bbox
 
 from accelsim.report.names import percent, short_names
 from accelsim.report.plots.labels import Dot, place
-from accelsim.report.rows import Row, Run, summary
+from accelsim.report.rows import BOUND_WORDS, Row, Run, summary
 from accelsim.report.style import (
     COLOURS,
     INK,
@@ -24,11 +25,13 @@ from accelsim.report.style import (
     prefixed,
 )
 from accelsim.report.tables import roofline_rows
+from accelsim.units import si
 
 #: Layers with a smaller share of the time get no label.
 LABEL_SHARE = 0.05
 
 _FEW_DECADES = 2.7
+_STEP_PIXELS = 5
 
 
 def plot_roofline(run: Run, ax: Axes | None = None) -> Axes:
@@ -53,7 +56,7 @@ def plot_roofline(run: Run, ax: Axes | None = None) -> Axes:
         _words(axes, run, rows)
         if ax is None:
             axes.figure.draw_without_rendering()
-        place(axes, dots, [*_label_roofs(axes, roofs, high), *_roof_boxes(axes, roofs)])
+        place(axes, dots, [*_label_roofs(axes, roofs, high), *_line_boxes(axes)])
     return axes
 
 
@@ -64,7 +67,7 @@ def _limits(rows: Sequence[Row]) -> tuple[float, float]:
         bandwidth = row["dram_bytes_per_s"]
         if bandwidth and row["peak_ops_per_s"]:
             xs.append(row["peak_ops_per_s"] / bandwidth)
-    return (min(xs) / 3, max(xs) * 5) if xs else (0.1, 1000.0)
+    return (min(xs) / 5, max(xs) * 5) if xs else (0.1, 1000.0)
 
 
 def _heights(rows: Sequence[Row], low: float) -> tuple[float, float]:
@@ -72,7 +75,7 @@ def _heights(rows: Sequence[Row], low: float) -> tuple[float, float]:
     ys = [row["ops_per_s"] for row in rows]
     feet = [low * row["dram_bytes_per_s"] for row in rows if row["dram_bytes_per_s"]]
     top = max([*ys, *(row["peak_ops_per_s"] for row in rows)])
-    return min([min(ys) / 3, *feet]), top * 3
+    return min([min(ys) / 4, *feet]), top * 3
 
 
 def _slopes(axes: Axes, row: Row, low: float, peak: float) -> None:
@@ -81,7 +84,7 @@ def _slopes(axes: Axes, row: Row, low: float, peak: float) -> None:
         rate = row[key]
         if not rate:
             continue
-        label = f"DRAM {word}, {prefixed('B/s').format_data(rate)}"
+        label = f"DRAM {word}, {si(rate, 'B/s')}"
         ridge = max(peak / rate, low)
         axes.plot([low, ridge], [low * rate, ridge * rate], dash, color=MUTED, lw=1.3, label=label)
 
@@ -104,7 +107,7 @@ def _label_roofs(axes: Axes, roofs: Mapping[float, str], high: float) -> list[Bb
     """Write each roof's formats above its right end, or below where the next roof is too close."""
     boxes: list[Bbox] = []
     for peak, pairs in roofs.items():
-        text = f"{pairs}: {prefixed('op/s').format_data(peak)}"
+        text = f"{pairs}: {si(peak, 'op/s')}"
         for shift, align in ((3, "bottom"), (-3, "top")):
             label = axes.annotate(
                 text, (high, peak), (-4, shift), textcoords="offset points", ha="right", va=align,
@@ -119,11 +122,15 @@ def _label_roofs(axes: Axes, roofs: Mapping[float, str], high: float) -> list[Bb
     return boxes
 
 
-def _roof_boxes(axes: Axes, roofs: Mapping[float, str]) -> list[Bbox]:
-    """Return what the roofs cover, in pixels, so that no label is struck through."""
-    frame = axes.get_window_extent()
-    heights = [float(axes.transData.transform((1.0, peak))[1]) for peak in roofs]
-    return [Bbox([[frame.x0, y - 1], [frame.x1, y + 1]]) for y in heights]
+def _line_boxes(axes: Axes) -> list[Bbox]:
+    """Return small boxes along every line drawn so far, in pixels, so that none strikes a label."""
+    boxes = []
+    for line in axes.get_lines():
+        (x0, y0), *_, (x1, y1) = axes.transData.transform(line.get_xydata())
+        steps = max(1, int(math.hypot(x1 - x0, y1 - y0) / _STEP_PIXELS))
+        for x, y in zip(np.linspace(x0, x1, steps), np.linspace(y0, y1, steps), strict=True):
+            boxes.append(Bbox([[x - 1, y - 1], [x + 1, y + 1]]))
+    return boxes
 
 
 def _dots(axes: Axes, rows: Sequence[Row], high: float) -> list[Dot]:
@@ -147,7 +154,8 @@ def _dots(axes: Axes, rows: Sequence[Row], high: float) -> list[Dot]:
 
 def _words(axes: Axes, run: Run, rows: Sequence[Row]) -> None:
     facts = summary(run)
-    title = f"Limited by {facts.bound_by}: {percent(facts.compute_share)} of peak compute"
+    bound = BOUND_WORDS.get(facts.bound_by, facts.bound_by)
+    title = f"Limited by {bound}: {percent(facts.compute_share)} of peak compute"
     if facts.dram_share is not None:
         title += f", {percent(facts.dram_share)} of peak DRAM bandwidth"
     axes.set_title(title)
@@ -169,9 +177,10 @@ def _ticks(axes: Axes) -> None:
 
 
 def _legend(axes: Axes, rows: Sequence[Row]) -> None:
-    bounds = [b for b in COLOURS if any(row["bound_by"] == b for row in rows)]
+    bounds = [b for b in BOUND_WORDS if any(row["bound_by"] == b for row in rows)]
     keys = [
-        Line2D([], [], ls="", marker="o", color=COLOURS[b], label=f"bound by {b}") for b in bounds
+        Line2D([], [], ls="", marker="o", color=COLOURS[b], label=f"bound by {BOUND_WORDS[b]}")
+        for b in bounds
     ]
     if any(row["ops_per_byte"] is None for row in rows):
         keys.append(Line2D([], [], ls="", marker=">", color=MUTED, label="no DRAM traffic"))

@@ -1,0 +1,159 @@
+"""The verbs: what the command line prints, a notebook gets as objects."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from accelsim.errors import InputError, UnknownNameError
+from accelsim.graph.request import GraphRequest
+from accelsim.graph.source import ModelSource, open_model
+from accelsim.recipe.annotate import annotate
+from accelsim.recipe.load import load_recipe
+from accelsim.recipe.schema import Recipe
+from accelsim.sim.outcome import FIDELITIES, Fidelity
+from accelsim.sim.predict import Predictor, predict_csv
+from accelsim.sim.result import LayerResult, SimResult
+from accelsim.sim.simulate import Simulator
+from accelsim.spec.arch import ArchSpec
+from accelsim.spec.load import load_arch
+
+#: What ``simulate`` runs when it is given nothing.
+DEFAULT_ARCH = "edge_npu"
+DEFAULT_MODEL = "llama-3-8b"
+DEFAULT_RECIPE = "w8a8_int8"
+
+Phase = Literal["prefill", "decode"]
+
+
+def simulate(
+    arch: str | ArchSpec = DEFAULT_ARCH,
+    model: str | ModelSource | None = None,
+    recipe: str | Recipe | None = None,
+    *,
+    request: GraphRequest | None = None,
+    fidelity: Fidelity = "tile",
+    overrides: Sequence[str] = (),
+) -> SimResult:
+    """Simulate a model, compressed by a recipe, on a chip.
+
+    Args:
+        arch: a shipped name, a path, or a loaded chip.
+        model: a zoo name, a Hugging Face folder or config, ``package.module:function``, or an
+            opened model. None: a shipped model in a shipped recipe.
+        recipe: a shipped name, a path, or a loaded recipe; ``bf16`` when a model is given.
+        request: phase and sizes; default a prefill of 512 tokens.
+        fidelity: ``tile`` or ``analytical``.
+        overrides: ``a.b=c`` for keys of the chip's file.
+
+    Raises:
+        InputError: anything that the caller gave and that cannot be used.
+    """
+    if model is None:
+        model, recipe = DEFAULT_MODEL, recipe or DEFAULT_RECIPE
+    chip = load_arch(arch, overrides) if isinstance(arch, str) else arch
+    source = open_model(model) if isinstance(model, str) else model
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "bf16")
+    if fidelity not in FIDELITIES:
+        raise UnknownNameError("fidelity", fidelity, FIDELITIES)
+    graph = annotate(source.graph(request or GraphRequest()), chosen)
+    return Simulator(chip, fidelity).run(graph, chosen.name)
+
+
+def compare(
+    archs: Sequence[str | ArchSpec],
+    model: str | ModelSource,
+    recipes: Sequence[str | Recipe] = ("bf16",),
+    *,
+    request: GraphRequest | None = None,
+    fidelity: Fidelity = "tile",
+    overrides: Sequence[str] = (),
+) -> tuple[list[SimResult], dict[tuple[str, str], str]]:
+    """Simulate a model on every chip in every recipe.
+
+    Returns:
+        The runs, and for pairs of chip and recipe that cannot run the reason.
+
+    Raises:
+        InputError: a chip, model or recipe that cannot be read, or nothing that runs.
+    """
+    source = open_model(model) if isinstance(model, str) else model
+    chips = [load_arch(arch, overrides) if isinstance(arch, str) else arch for arch in archs]
+    chosen = [r if isinstance(r, Recipe) else load_recipe(r) for r in recipes]
+    runs: list[SimResult] = []
+    refused: dict[tuple[str, str], str] = {}
+    for chip in chips:
+        for recipe in chosen:
+            try:
+                runs.append(
+                    simulate(chip, source, recipe, request=request, fidelity=fidelity)
+                )
+            except InputError as error:
+                refused[chip.name, recipe.name] = str(error)
+    if not runs:
+        raise InputError("\n".join(dict.fromkeys(refused.values())))
+    return runs, refused
+
+
+def predict(
+    arch: str | ArchSpec,
+    op: str,
+    dtype: str,
+    sizes: Mapping[str, int],
+    *,
+    fidelity: Fidelity = "tile",
+    overrides: Sequence[str] = (),
+) -> LayerResult:
+    """Predict a single op on a chip; see ``graph.single.SINGLE_OPS`` for ops and sizes.
+
+    Raises:
+        InputError: unknown chip, op or format, a missing size, or an op that does not fit.
+    """
+    chip = load_arch(arch, overrides) if isinstance(arch, str) else arch
+    return Predictor(chip, fidelity).op(op, dtype, sizes)
+
+
+def predict_file(
+    arch: str | ArchSpec,
+    path: str,
+    *,
+    fidelity: Fidelity = "tile",
+    overrides: Sequence[str] = (),
+    progress: Callable[[int], None] = lambda rows: None,
+) -> str:
+    """Predict every row of a CSV and return the CSV with the results added.
+
+    Raises:
+        InputError: the file cannot be read, or rows that cannot be predicted, all with lines.
+    """
+    chip = load_arch(arch, overrides) if isinstance(arch, str) else arch
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"{path}: cannot be read: {reason}") from error
+    return predict_csv(text, path, Predictor(chip, fidelity), progress)
+
+
+def provenance(command: Sequence[str], started: float) -> dict[str, Any]:
+    """Return what produced a run and is not part of its result: command, versions, time, host."""
+    import platform
+
+    import numba
+    import numpy as np
+
+    from accelsim.version import __version__
+
+    return {
+        "command": list(command),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        "wall_s": round(time.time() - started, 3),
+        "accelsim": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "numba": numba.__version__,
+        "machine": platform.machine(),
+        "system": platform.system(),
+    }

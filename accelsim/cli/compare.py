@@ -1,0 +1,85 @@
+"""``accelsim compare``: one model on several chips, in several recipes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from accelsim.cli import console, options
+from accelsim.cli.simulate import request
+from accelsim.units import si
+
+
+def compare(
+    archs: Annotated[
+        list[str], typer.Argument(metavar="ARCH...", help="Shipped chips or paths to their YAML.")
+    ],
+    model: Annotated[str, typer.Option("--model", help="A model, as for simulate.")],
+    recipe: Annotated[
+        list[str] | None, typer.Option("--recipe", help="A recipe; may be repeated.")
+    ] = None,
+    phase: options.PhaseOption = "prefill",
+    batch: options.Batch = 1,
+    seq_len: options.SeqLen = 512,
+    context_len: options.ContextLen = None,
+    logits: options.Logits = "last",
+    fidelity: options.FidelityOption = "tile",
+    settings: options.Settings = None,
+    as_json: options.Json = False,
+) -> None:
+    """Compare chips and recipes on one model."""
+    from accelsim import api
+    from accelsim.report import compare_rows
+
+    options.announce()
+    runs, refused = api.compare(
+        archs,
+        model,
+        recipe or ["bf16"],
+        request=request(phase, batch, seq_len, context_len, logits),
+        fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
+        overrides=settings or (),
+    )
+    rows = compare_rows([run.to_dict() for run in runs])
+    if as_json:
+        reasons = [{"arch": a, "recipe": r, "reason": why} for (a, r), why in refused.items()]
+        console.print_text(options.run_text({"rows": rows, "refused": reasons}))
+        return
+    _show(rows)
+    for (arch, name), why in refused.items():
+        console.print_line(f"{arch} in {name}: {why}", "yellow")
+
+
+def _show(rows: list[dict[str, Any]]) -> None:
+    headers = [
+        "chip", "recipe", "time", "tokens/s", "energy/token", "of peak", "bound by", "DRAM",
+        "area", "power",
+    ]  # fmt: skip
+    cells = [
+        (
+            row["arch"],
+            row["recipe"],
+            si(row["seconds"], "s"),
+            f"{row['tokens_per_second']:,.1f}" if row["tokens_per_second"] else "",
+            _energy(row),
+            f"{row['utilization']:.1%}",
+            row["bound_by"],
+            si(row["dram_bytes"], "B"),
+            si(row["area_typical_mm2"], "mm²"),
+            si(row["power_w"], "W"),
+        )
+        for row in rows
+    ]
+    first = rows[0]
+    title = f"{first['model']}, {first['phase']}"
+    numeric = ("time", "tokens/s", "energy/token", "of peak", "DRAM", "area", "power")
+    console.print_table(headers, cells, title=title, numeric=numeric)
+
+
+def _energy(row: dict[str, Any]) -> str:
+    ends = [row[f"energy_per_token_{end}_j"] for end in ("typical", "low", "high")]
+    if ends[0] is None:
+        return ""
+    typical, low, high = (si(end, "J") for end in ends)
+    return f"{typical} ({low} to {high})"

@@ -1,0 +1,56 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+from accelsim.cli import console
+from accelsim.errors import UnknownNameError
+
+Arch = Annotated[str, typer.Argument(metavar="ARCH", help="A shipped chip or a path to its YAML.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the chip: dma.engines=8."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON alone.")]
+PhaseOption = Annotated[str, typer.Option("--phase", help="prefill or decode.")]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="Sequences or images.")]
+SeqLen = Annotated[int, typer.Option("--seq-len", min=1, help="Tokens per sequence of a prefill.")]
+ContextLen = Annotated[
+    int | None,
+    typer.Option("--context-len", min=1, help="Tokens in the cache of a decode; as --seq-len."),
+]
+Logits = Annotated[str, typer.Option("--logits", help="Positions with logits: last or all.")]
+FidelityOption = Annotated[str, typer.Option("--fidelity", help="tile or analytical.")]
+Output = Annotated[
+    str | None,
+    typer.Option("-o", "--output-dir", help="Folder for run.json, layers.csv, report and trace."),
+]
+
+
+def choice(kind: str, value: str, allowed: tuple[str, ...]) -> Any:
+    """Return a value that is one of the allowed ones.
+
+    Raises:
+        UnknownNameError: it is not.
+    """
+    if value not in allowed:
+        raise UnknownNameError(kind, value, allowed)
+    return value
+
+
+def run_text(run: Mapping[str, Any]) -> str:
+    """Return the bytes of ``run.json``."""
+    return json.dumps(run, indent=1, allow_nan=False) + "\n"
+
+
+def announce() -> None:
+    """Say on stderr that kernels are compiled, when they are."""
+    from accelsim.jit import COLD
+
+    if COLD:
+        console.note("compiling kernels, once; this takes about half a minute ...")

@@ -1,0 +1,92 @@
+"""Closed forms of the array against a plain count, SCALE-Sim, and each other."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from accelsim.mapping._core import layout as at
+from accelsim.mapping._core.array import fill_drain_cycles, k_rows, tile_cycles
+from tests.mapping import naive
+
+FLOWS = {"os": at.OS, "ws": at.WS, "is": at.IS}
+side = st.integers(1, 40)
+length = st.integers(1, 300)
+
+
+def machine(rows: int, columns: int, double_buffered: bool) -> np.ndarray:
+    found = np.zeros(at.C_SIZE, np.int64)
+    found[at.C_ROWS], found[at.C_COLS], found[at.C_COUNT] = rows, columns, 1
+    found[at.C_WEIGHT_DB] = found[at.C_OUTPUT_DB] = int(double_buffered)
+    return found
+
+
+def problem(per_cycle: int = 1, slow: int = 1, kept: tuple[int, int] = (1, 1)) -> np.ndarray:
+    found = np.zeros(at.P_SIZE, np.int64)
+    found[at.P_K_PER_CYCLE], found[at.P_CYCLES_PER_STEP] = per_cycle, slow
+    found[at.P_K_NUM], found[at.P_K_DEN] = kept
+    return found
+
+
+@given(length, length, length, side, side, st.sampled_from(sorted(FLOWS)))
+def test_without_overlap_equals_a_plain_count(m, n, k, rows, columns, flow):
+    found = tile_cycles(problem(), machine(rows, columns, False), FLOWS[flow], m, n, k)
+    assert found == naive.cycles_without_overlap(m, n, k, rows, columns, flow)
+
+
+@given(length, length, length, side, side, st.sampled_from(sorted(FLOWS)))
+def test_overlap_saves_time_but_never_work(m, n, k, rows, columns, flow):
+    overlapped = machine(rows, columns, True)
+    pipelined = tile_cycles(problem(), overlapped, FLOWS[flow], m, n, k)
+    fill = fill_drain_cycles(overlapped, FLOWS[flow])
+    alone = naive.cycles_without_overlap(m, n, k, rows, columns, flow)
+    # The last sums of an output-stationary array take `rows` cycles to shift out, which the plain
+    # count leaves to the next fold's time.
+    shift_out = rows if flow == "os" else 0
+    assert pipelined + fill <= alone + naive.fold_count(m, n, k, rows, columns, flow) * rows + (
+        shift_out
+    )
+    assert pipelined * rows * columns >= m * n * k
+
+
+@pytest.mark.parametrize("flow", sorted(FLOWS))
+def test_rates_scale_the_stream(flow):
+    array = machine(8, 8, True)
+    base = tile_cycles(problem(), array, FLOWS[flow], 64, 64, 64)
+    assert tile_cycles(problem(slow=4), array, FLOWS[flow], 64, 64, 64) == 4 * base
+    assert tile_cycles(problem(per_cycle=2), array, FLOWS[flow], 64, 64, 64) == base // 2
+    assert tile_cycles(problem(kept=(1, 2)), array, FLOWS[flow], 64, 64, 64) == base // 2
+
+
+def test_scale_groups_end_stationary_folds():
+    grouped = problem()
+    grouped[at.P_GROUP], grouped[at.P_GROUP_CYCLES] = 32, 1
+    array = machine(64, 64, True)
+    assert k_rows(grouped, array) == 32
+    # Output stationary: one more cycle per group of 32.
+    assert tile_cycles(grouped, array, at.OS, 64, 64, 320) == 320 + 10
+    # Weight stationary: half of the rows stay empty, so there are twice as many folds.
+    plain = tile_cycles(problem(), array, at.WS, 64, 64, 320)
+    assert tile_cycles(grouped, array, at.WS, 64, 64, 320) == 2 * plain
+
+
+@pytest.mark.parametrize("name", ["scalesim300_compute_only.csv", "scalesim300_full_runs.csv"])
+def test_equals_scale_sim(reference: Path, name: str):
+    """SCALE-Sim 3 prints the index of the last cycle, one less than their number."""
+    compared = 0
+    lines = (reference / "array" / name).read_text(encoding="utf-8").splitlines()
+    for row in csv.DictReader(lines):
+        if not row["M"] or row.get("sparsity") not in (None, "", "False"):
+            continue
+        cycles = row.get("compute_cycles_no_stall") or row["total_cycles"]
+        array = machine(int(row["rows"]), int(row["cols"]), False)
+        sizes = (int(row[key]) for key in "MNK")
+        found = tile_cycles(problem(), array, FLOWS[row["dataflow"]], *sizes)
+        assert found - 1 == int(cycles), row
+        compared += 1
+    assert compared >= 20
