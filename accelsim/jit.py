@@ -63,3 +63,8 @@ COLD = prepare()
 
 #: Decorator of every kernel. ``fastmath`` is never set: results must not depend on the compiler.
 kernel = numba.njit(cache=True, nogil=True)
+
+#: Decorator of kernels that allocate nothing. Without Numba's runtime no reference is counted, which
+#: would otherwise cost more than the work: a timing step took 2.7 us with it and takes 0.4 us
+#: without. Numba refuses to compile a function that allocates after all.
+leaf = numba.njit(cache=True, nogil=True, _nrt=False)

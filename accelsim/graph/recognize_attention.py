@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from accelsim.graph.ir import Attr, Op
 from accelsim.graph.rewrite import Rewrite, Scope
+
+#: Scores at or below this are hidden: the softmax makes them zero in every format.
+HIDDEN = -1e4
 
 
 def _swapped(scope: Scope, name: str) -> tuple[str, Op] | None:
@@ -35,17 +39,33 @@ def _casts(scope: Scope, name: str) -> tuple[str, list[Op]]:
     return name, passed
 
 
-def _with_mask(scope: Scope, name: str) -> tuple[str, str | None, list[Op]]:
-    """Step over a mask that is added to the scores."""
-    op = scope.private(name, "elementwise", fn="add")
+@dataclass(frozen=True)
+class _Mask:
+    """What stands between the scores and the softmax."""
+
+    scores: str
+    operands: tuple[str, ...] = ()
+    attrs: Mapping[str, Attr] = field(default_factory=dict)
+    ops: tuple[Op, ...] = ()
+
+
+def _masked(scope: Scope, name: str) -> _Mask:
+    """Step over a mask that is added to the scores, or that replaces what it hides."""
+    op = scope.private(name, "elementwise")
     if op is None or len(op.inputs) != 2:
-        return name, None, []
+        return _Mask(name)
+    if op.attrs.get("fn") == "where" and float(op.attrs.get("if_true", 0.0)) <= HIDDEN:
+        if op.attrs.get("hides") == "future":
+            return _Mask(op.inputs[1], (), {"causal": True}, (op,))
+        return _Mask(op.inputs[1], op.inputs[:1], {"mask_hides": True}, (op,))
+    if op.attrs.get("fn") != "add":
+        return _Mask(name)
     for scores, mask in (op.inputs, tuple(reversed(op.inputs))):
         source, _, _ = _capped(scope, scores)
         source, _, _ = _scaled(scope, source)
         if scope.private(source, "batched_matmul") is not None:
-            return scores, mask, [op]
-    return name, None, []
+            return _Mask(scores, (mask,), {}, (op,))
+    return _Mask(name)
 
 
 def _capped(scope: Scope, name: str) -> tuple[str, dict[str, Attr], list[Op]]:
@@ -69,8 +89,8 @@ def spelled_attention(scope: Scope, op: Op) -> Rewrite | None:
     if softmax is None:
         return None
     name, before = _casts(scope, softmax.inputs[0])
-    name, mask, masking = _with_mask(scope, name)
-    name, cap, capping = _capped(scope, name)
+    mask = _masked(scope, name)
+    name, cap, capping = _capped(scope, mask.scores)
     name, factor, scaling = _scaled(scope, name)
     scores = scope.private(name, "batched_matmul")
     if scores is None:
@@ -82,10 +102,11 @@ def spelled_attention(scope: Scope, op: Op) -> Rewrite | None:
     q, k, v = (scope.tensor(n).shape for n in (query, key[0], op.inputs[1]))
     if len(q) != 4 or q[0] != k[0] or q[1] % k[1] or k[:3] != v[:3]:
         return None
-    attrs: dict[str, Attr] = {"causal": False, "scale": factor * before_factor, **cap}
-    inputs = (query, key[0], op.inputs[1], *((mask,) if mask is not None else ()))
+    attrs: dict[str, Attr] = {"causal": False, "scale": factor * before_factor}
+    attrs |= {**cap, **mask.attrs}
+    inputs = (query, key[0], op.inputs[1], *mask.operands)
     label = f"{op.module}.attention" if op.module else "attention"
-    consumed = (*after, softmax, *before, *masking, *capping, *scaling, scores, key[1], *pre)
+    consumed = (*after, softmax, *before, *mask.ops, *capping, *scaling, scores, key[1], *pre)
     return Rewrite(Op(label, "attention", inputs, op.outputs, attrs, op.module), consumed)
 
 

@@ -91,7 +91,7 @@ def _attention(call: Call) -> Draft:
 
 def mask_is_causal(mask: torch.Tensor, queries: int, keys: int) -> bool:
     """Tell whether a mask with values is the lower triangle that ends at the last key."""
-    if mask.is_meta or tuple(mask.shape[-2:]) != (queries, keys):
+    if mask.is_meta or queries < 2 or tuple(mask.shape[-2:]) != (queries, keys):
         return False
     seen = mask if mask.dtype == torch.bool else mask == 0
     triangle = torch.ones(queries, keys, dtype=torch.bool, device=mask.device)

@@ -9,7 +9,7 @@ import torch
 
 from accelsim.graph.ir import Attr
 from accelsim.graph.record_call import Call, Draft, Refusal, Rule, axes_text, axis_of
-from accelsim.graph.record_contract import contract_rules
+from accelsim.graph.record_contract import contract_rules, mask_is_causal
 from accelsim.graph.record_layout import layout_rules
 
 #: Functions that only ask, or that steer torch: they compute nothing.
@@ -144,7 +144,10 @@ def _masked_fill(call: Call) -> Draft:
     mask, value = call.arg(1, "mask"), call.arg(2, "value")
     if isinstance(value, torch.Tensor):
         return Draft("elementwise", (mask, value, call.x), {"fn": "where"})
-    return Draft("elementwise", (mask, call.x), {"fn": "where", "if_true": value})
+    attrs: dict[str, Attr] = {"fn": "where", "if_true": value}
+    if mask.dim() >= 2 and mask_is_causal(~mask, *mask.shape[-2:]):
+        attrs["hides"] = "future"
+    return Draft("elementwise", (mask, call.x), attrs)
 
 
 def _clamp(call: Call) -> Draft:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.report.names import formats_text, joules, part_words, percent
-from accelsim.report.rows import BOUND_WORDS, Row, Run, layer_rows
+from accelsim.report.rows import Row, Run, bound_words, layer_rows
 from accelsim.report.tables import CYCLE_PARTS
 from accelsim.units import binary_size, si
 
@@ -37,6 +37,9 @@ _NUMERICS = {
 }
 
 
+_CHIP = {"dram": "DRAM standard", "node_nm": "process node (nm)"}
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Headings and texts; the first column is a name, the others are numbers."""
@@ -47,7 +50,8 @@ class Table:
 
 def totals(run: Run) -> Table:
     """Return the run's totals: typical, low and high where there are corners."""
-    given, rows = run["totals"], []
+    given = run["totals"]
+    rows: list[tuple[str, ...]] = []
     rows.append(("time", si(given["seconds"], "s"), "", ""))
     rows.append(("cycles", f"{given['cycles']:,}", "", ""))
     if given.get("tokens_per_second") is not None:
@@ -91,7 +95,7 @@ def group_cells(row: Row, formats: str) -> list[str]:
         row["op"],
         row["shape"],
         formats,
-        BOUND_WORDS.get(row["bound_by"], row["bound_by"]),
+        bound_words(row["bound_by"]),
         percent(row["share"]),
         f"{row['cycles']:,}",
         percent(row["utilization"]) if row["executed_macs"] else "–",
@@ -101,13 +105,15 @@ def group_cells(row: Row, formats: str) -> list[str]:
 
 
 def _roofline(rows: Sequence[Row]) -> Table:
-    headings = ("layers", "×", "operands", "bound by", "op per byte", "rate", "of its roof", "share")
+    headings = (
+        "layers", "×", "operands", "bound by", "op per byte", "rate", "of its roof", "share",
+    )  # fmt: skip
     texts = [
         (
             row["name"],
             str(row["count"]),
             formats_text({**row, "output": ""}),
-            BOUND_WORDS.get(row["bound_by"], row["bound_by"]),
+            bound_words(row["bound_by"]),
             "no traffic" if row["ops_per_byte"] is None else si(row["ops_per_byte"]),
             si(row["ops_per_s"], "op/s"),
             percent(row["ops_per_s"] / row["peak_ops_per_s"]) if row["peak_ops_per_s"] else "–",
@@ -181,10 +187,10 @@ def chip(run: Run) -> Table:
     for key, words in (("dram_bytes_per_s", "peak"), ("dram_sustained_bytes_per_s", "sustained")):
         if given.get(key):
             rows.append((f"DRAM bandwidth, {words}", si(given[key], "B/s")))
-    known = ("clock_hz", "dram_bytes_per_s", "dram_sustained_bytes_per_s")
+    known = ("clock_hz", "dram_bytes_per_s", "dram_sustained_bytes_per_s", "description")
     for key, value in given.items():
         if key not in known and isinstance(value, str | int | float):
-            rows.append((key.replace("_", " "), _value(value)))
+            rows.append((_CHIP.get(key, key.replace("_", " ")), _value(value)))
     return Table(("", "value"), rows)
 
 

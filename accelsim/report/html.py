@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from accelsim.report import cells
 from accelsim.report.names import formats_text, percent
 from accelsim.report.plots import Plot, drawn
-from accelsim.report.rows import BOUND_WORDS, Run, fold_layers, grouped_rows, summary
+from accelsim.report.rows import Run, bound_words, fold_layers, grouped_rows, summary
 from accelsim.report.style import inline_svg, svg_text
 from accelsim.units import si
 
@@ -52,7 +52,7 @@ def html_report(run: Run) -> str:
         run=run,
         facts=facts,
         headline=facts.headline.replace(" %", "\N{NO-BREAK SPACE}%"),
-        bounds=[(BOUND_WORDS.get(b, b), percent(share)) for b, share in facts.bound_shares.items()],
+        bounds=[(bound_words(b), percent(share)) for b, share in facts.bound_shares.items()],
         totals=cells.totals(run),
         numerics=cells.numerics(run),
         pictures=[_picture(run, name, plot) for name, plot in drawn(run).items()],
@@ -102,7 +102,7 @@ def _picture(run: Run, name: str, plot: Plot) -> Picture:
     svg = inline_svg(svg_text(plot.draw(run)), name, str(escape(plot.heading)))
     table = cells.PICTURE_TABLES[name](plot.rows(run))
     # The SVG is made of numbers, paths and our own words; names in it are outlines of letters.
-    return Picture(name, plot.heading, plot.caption, Markup(svg), table)  # noqa: S704
+    return Picture(name, plot.heading, plot.caption, Markup(svg), table)
 
 
 def _groups(run: Run) -> list[LayerGroup]:

@@ -48,7 +48,7 @@ def part_words(part: str) -> str:
 
 
 def group_name(names: Sequence[str]) -> str:
-    """Return one name for several: ``layers.*.attn.{q_proj,o_proj}``; a single one stays as it is."""
+    """Return one name for several: ``layers.*.attn.{q_proj,o_proj}``; one name stays as it is."""
     if len(set(names)) == 1:
         return names[0]
     patterns = list(dict.fromkeys(pattern(name) for name in names))

@@ -72,6 +72,11 @@ STALL_WORDS = {
 }
 
 
+def bound_words(bound: str) -> str:
+    """Return how a sentence names what limits: ``dram`` → ``DRAM bandwidth``."""
+    return BOUND_WORDS.get(bound, bound)
+
+
 def layer_rows(run: Run) -> list[Row]:
     """Return one flat row per executed op, in order; sizes in bytes, energy in pJ, time in cycles.
 
@@ -226,7 +231,7 @@ def summary(run: Run) -> Summary:
 
 
 def _headline(totals: Mapping[str, Any], dram: float | None, stall: str, share: float) -> str:
-    bound = BOUND_WORDS.get(totals["bound_by"], totals["bound_by"])
+    bound = bound_words(totals["bound_by"])
     text = f"Limited by {bound}: {percent(totals['utilization'])} of peak compute"
     if dram is not None:
         text += f", {percent(dram)} of peak DRAM bandwidth"

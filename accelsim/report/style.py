@@ -11,18 +11,24 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import EngFormatter
 from matplotlib.transforms import ScaledTranslation
 
 #: Colours of text and lines. In a page they are replaced by the page's own, light or dark.
 INK, MUTED, GRID = "#1b1f24", "#5b6470", "#d9dde3"
 PAPER = "#fefefe"
-_PAGE_COLOURS = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
+_PAGE_COLOURS = {
+    INK: "var(--ink)",
+    MUTED: "var(--muted)",
+    GRID: "var(--grid)",
+    PAPER: "var(--paper)",
+}
 
 #: Okabe and Ito's palette, told apart with every common kind of colour blindness. The same cause
 #: and part has the same colour in every picture.
@@ -42,7 +48,7 @@ _HATCHES = ("", "///", "...", "xxx")
 #: Width of a picture in inches; at 100 dots per inch it is 900 pixels.
 WIDTH_IN = 9.0
 
-_SETTINGS = {
+_SETTINGS: dict[Any, Any] = {
     "font.family": ["DejaVu Sans"],
     "font.size": 9.5,
     "axes.titlesize": 11.5,
@@ -79,8 +85,9 @@ _SETTINGS = {
 @contextmanager
 def house_style() -> Iterator[None]:
     """Draw with our settings, whatever the user's are; his are back afterwards."""
-    plain = {k: v for k, v in mpl.rcParamsDefault.items() if not k.startswith("backend")}
-    with mpl.rc_context({**plain, **_SETTINGS}), warnings.catch_warnings():
+    settings: dict[Any, Any] = dict(mpl.rcParamsDefault)
+    settings = {k: v for k, v in settings.items() if not k.startswith("backend")} | _SETTINGS
+    with mpl.rc_context(settings), warnings.catch_warnings():
         # A letter that the font lacks is drawn as a box; the tables spell every name.
         warnings.filterwarnings("ignore", message="Glyph ")
         yield
@@ -89,6 +96,12 @@ def house_style() -> Iterator[None]:
 def new_axes(height_in: float) -> Axes:
     """Return axes on a figure of their own, ``WIDTH_IN`` wide, that no window knows of."""
     return Figure(figsize=(WIDTH_IN, height_in), layout="constrained").add_subplot()
+
+
+def figure_of(axes: Axes) -> Figure:
+    """Return the whole figure that ``axes`` is on."""
+    figure = axes.figure
+    return figure.figure if isinstance(figure, SubFigure) else figure
 
 
 def part_style(parts: Sequence[str]) -> dict[str, tuple[str, str]]:
@@ -125,14 +138,14 @@ def save(axes: Axes, path: Path) -> None:
     ending = path.suffix.lower().lstrip(".")
     stamps = {"svg": {"Date": None}, "pdf": {"CreationDate": None, "ModDate": None}}
     with house_style():
-        axes.figure.savefig(path, format=ending, metadata=stamps.get(ending))
+        figure_of(axes).savefig(path, format=ending, metadata=stamps.get(ending))
 
 
 def svg_text(axes: Axes) -> str:
     """Return the picture as SVG, the same bytes every time."""
     out = io.StringIO()
     with house_style():
-        axes.figure.savefig(out, format="svg", metadata={"Date": None})
+        figure_of(axes).savefig(out, format="svg", metadata={"Date": None})
     return re.sub(r"[ \t]+\n", "\n", out.getvalue())
 
 

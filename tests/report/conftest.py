@@ -124,7 +124,6 @@ def default_layers() -> list[dict[str, Any]]:
 
 def many_layers(count: int) -> list[dict[str, Any]]:
     """Groups that all differ, with names as long as modules nest, under four kinds of bounds."""
-    bounds = ("compute", "dram", "sram", "overhead")
     layers = []
     for i in range(count):
         macs, moved = 8_000_000 + 400_000 * (i % 9), 3_000 * (1 + (i * i) % 23) ** 2

@@ -141,7 +141,8 @@ class Page:
     def errors(self) -> list[dict[str, Any]]:
         logged = [event["entry"] for event in self.seen("Log.entryAdded")]
         found = [entry for entry in logged if entry["level"] == "error"]
-        found += [e for e in self.seen("Runtime.consoleAPICalled") if e["type"] in ("error", "assert")]
+        console = self.seen("Runtime.consoleAPICalled")
+        found += [event for event in console if event["type"] in ("error", "assert")]
         return found + self.seen("Runtime.exceptionThrown")
 
 

@@ -77,7 +77,8 @@ OPS.add(
     OpKind(
         "attention",
         "array",
-        "softmax(scale q k^T) v with q[B, H, S, D], k and v[B, H_kv, T, D], an optional mask; "
+        "softmax(scale q k^T) v with q[B, H, S, D], k and v[B, H_kv, T, D], an optional mask "
+        "(a bool shows, with mask_hides it hides; another is added); "
         "causal: query i sees the first T - S + i + 1 keys, of which window (0: all) the "
         "last; softcap bounds the scores",
         gemm=_gemm,

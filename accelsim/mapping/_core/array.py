@@ -10,7 +10,7 @@ stream runs, folds follow each other every max(T, R) cycles, and skew is paid on
 
 from __future__ import annotations
 
-from accelsim.jit import kernel
+from accelsim.jit import leaf
 from accelsim.mapping._core.layout import (
     C_COLS,
     C_OUTPUT_DB,
@@ -28,20 +28,20 @@ from accelsim.mapping._core.layout import (
 )
 
 
-@kernel
+@leaf
 def ceil_div(a, b):
     """Smallest integer at or above a / b."""
     return (a + b - 1) // b
 
 
-@kernel
+@leaf
 def k_steps(problem, k):
     """Steps along K after pruning, with the products that a PE adds per step."""
     kept = ceil_div(k * problem[P_K_NUM], problem[P_K_DEN])
     return ceil_div(kept, problem[P_K_PER_CYCLE])
 
 
-@kernel
+@leaf
 def k_rows(problem, machine):
     """Rows of a stationary fold that lie along K.
 
@@ -54,7 +54,7 @@ def k_rows(problem, machine):
     return max(1, min(rows, problem[P_GROUP] // problem[P_K_PER_CYCLE]))
 
 
-@kernel
+@leaf
 def folds_and_stream(problem, machine, dataflow, m, n, k):
     """Number of folds and length of the stream of one fold, in cycles, on one array."""
     rows, cols = machine[C_ROWS], machine[C_COLS]
@@ -70,7 +70,7 @@ def folds_and_stream(problem, machine, dataflow, m, n, k):
     return ceil_div(steps, k_rows(problem, machine)) * ceil_div(m, cols), n * slow
 
 
-@kernel
+@leaf
 def tile_cycles(problem, machine, dataflow, m, n, k):
     """Cycles for which one array is occupied by a tile of m x n x k."""
     rows, cols = machine[C_ROWS], machine[C_COLS]
@@ -84,7 +84,7 @@ def tile_cycles(problem, machine, dataflow, m, n, k):
     return folds * (stream + 2 * rows + cols - 2)
 
 
-@kernel
+@leaf
 def fill_drain_cycles(machine, dataflow):
     """Skew that a pipelined array pays once per op: first load, fill, and drain."""
     rows, cols = machine[C_ROWS], machine[C_COLS]
@@ -93,7 +93,7 @@ def fill_drain_cycles(machine, dataflow):
     return 2 * rows + cols - 2 if machine[C_WEIGHT_DB] == 1 else 0
 
 
-@kernel
+@leaf
 def operand_passes(machine, dataflow, m, n):
     """How often a tile's first and second operand are read from the nearest level.
 
@@ -108,7 +108,7 @@ def operand_passes(machine, dataflow, m, n):
     return 1, ceil_div(m, cols)
 
 
-@kernel
+@leaf
 def k_folds(problem, machine, dataflow, k):
     """Folds along K, after each of which partial sums leave the array."""
     if dataflow == OS:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from accelsim.jit import kernel
+from accelsim.jit import leaf
 from accelsim.mapping._core.array import ceil_div, operand_passes, tile_cycles
-from accelsim.mapping._core.layout import OP_A, OP_C, OP_W
+from accelsim.mapping._core.layout import OP_A, OP_C, OP_STORE, OP_W
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
 from accelsim.mapping._core.tile import share
 
@@ -22,7 +22,7 @@ from accelsim.mapping._core.tile import share
 H_DATAFLOW, H_HEADS, H_ROWS, H_QUERIES, H_KEYS, H_RESIDENT, H_SIZE = 0, 1, 2, 3, 4, 5, 6
 
 
-@kernel
+@leaf
 def last_key(attention, query, count):
     """Number of keys that a block of queries sees."""
     if attention[T_CAUSAL] == 0:
@@ -31,7 +31,7 @@ def last_key(attention, query, count):
     return max(1, min(attention[T_KEYS], seen))
 
 
-@kernel
+@leaf
 def count_attention_steps(attention, choice):
     """Blocks of the plan."""
     blocks = 0
@@ -41,7 +41,7 @@ def count_attention_steps(attention, choice):
     return blocks * ceil_div(attention[T_UNITS], choice[H_HEADS])
 
 
-@kernel
+@leaf
 def block_bits(attention, choice):
     """Bits that a block needs in the nearest level: Q, K, V, probabilities and sums, per buffer."""
     rows = choice[H_HEADS] * attention[T_GROUP] * choice[H_QUERIES]
@@ -52,7 +52,7 @@ def block_bits(attention, choice):
     return bits + rows * attention[T_VALUE_DEPTH] * attention[T_ACC_BITS]
 
 
-@kernel
+@leaf
 def _work_of(problem, machine, attention, choice, units, queries, keys, work):
     """Array and port work of one block; every array has a share of its rows."""
     flow = choice[H_DATAFLOW]
@@ -72,7 +72,7 @@ def _work_of(problem, machine, attention, choice, units, queries, keys, work):
     work[W_VECTOR] = share(attention[T_SCORE_MC], all_rows * keys, scores)
 
 
-@kernel
+@leaf
 def _load_keys(attention, choice, units, keys, resident_keys, step, bits):
     """K and V: block by block into the nearest level, at once into outer ones when resident."""
     depths = attention[T_DEPTH] + attention[T_VALUE_DEPTH]
@@ -84,7 +84,14 @@ def _load_keys(attention, choice, units, keys, resident_keys, step, bits):
             bits[link, OP_W, step] = units * resident_keys * depths * attention[T_K_BITS]
 
 
-@kernel
+@leaf
+def _everywhere(bits, which, step, amount):
+    """Add to a queue's tile on every link."""
+    for link in range(bits.shape[0]):
+        bits[link, which, step] += amount
+
+
+@leaf
 def attention_steps(problem, machine, attention, choice, bits, work):
     """Fill the step arrays of fused attention; see ``steps.gemm_steps`` for their shapes."""
     step = 0
@@ -96,20 +103,26 @@ def attention_steps(problem, machine, attention, choice, bits, work):
             queries = min(choice[H_QUERIES], attention[T_QUERIES] - query)
             rows = units * attention[T_GROUP] * queries
             limit = last_key(attention, query, queries)
+            q_bits = rows * attention[T_DEPTH] * attention[T_Q_BITS]
+            _everywhere(bits, OP_A, step, q_bits)
             for key in range(0, limit, choice[H_KEYS]):
                 keys = min(choice[H_KEYS], limit - key)
-                if key == 0:
-                    bits[:, OP_A, step] = rows * attention[T_DEPTH] * attention[T_Q_BITS]
                 whole = attention[T_KEYS] if query == 0 and key == 0 else 0
                 _load_keys(attention, choice, units, keys, whole, step, bits)
-                if attention[T_MASK_BITS] > 0:
-                    bits[:, OP_C, step] = share(attention[T_MASK_BITS], rows * keys, scores)
+                mask = share(attention[T_MASK_BITS], rows * keys, scores)
+                _everywhere(bits, OP_C, step, mask)
                 _work_of(
                     problem, machine, attention, choice, units, queries, keys, work[step]
                 )
-                if key + choice[H_KEYS] >= limit:
-                    bits[:, 3, step] = share(attention[T_O_BITS], rows, outputs)
-                    bits[:, OP_C, step] += share(attention[T_X_BITS], rows, outputs)
-                    work[step, W_VECTOR] += share(attention[T_OUTPUT_MC], rows, outputs)
-                    work[step, W_WRITTEN] += bits[0, 3, step]
                 step += 1
+            _finish_rows(attention, rows, outputs, step - 1, bits, work)
+
+
+@leaf
+def _finish_rows(attention, rows, outputs, step, bits, work):
+    """What the last block of a row of blocks adds: the epilogue and the store."""
+    stored = share(attention[T_O_BITS], rows, outputs)
+    _everywhere(bits, OP_STORE, step, stored)
+    _everywhere(bits, OP_C, step, share(attention[T_X_BITS], rows, outputs))
+    work[step, W_VECTOR] += share(attention[T_OUTPUT_MC], rows, outputs)
+    work[step, W_WRITTEN] += stored

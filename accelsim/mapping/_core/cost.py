@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import kernel, leaf
 from accelsim.mapping._core.array import ceil_div, fill_drain_cycles
 from accelsim.mapping._core.layout import (
     B,
@@ -58,7 +58,7 @@ from accelsim.mapping._core.tile import (
 _ORDER_TABLE = np.array(ORDERS, dtype=np.int64)
 
 
-@kernel
+@leaf
 def tile_size(problem, machine, choice, level, dim):
     """Tile size of a level; above the last level stands the whole problem."""
     if level >= machine[C_LEVELS]:
@@ -66,7 +66,7 @@ def tile_size(problem, machine, choice, level, dim):
     return choice[S_LEVEL0 + S_STRIDE * level + dim]
 
 
-@kernel
+@leaf
 def loop_dim(choice, level, position):
     """Dimension of a loop: position 0 is the batch loop."""
     if position == 0:
@@ -74,7 +74,7 @@ def loop_dim(choice, level, position):
     return _ORDER_TABLE[choice[S_LEVEL0 + S_STRIDE * level + DIMS], position - 1]
 
 
-@kernel
+@leaf
 def concerns(problem, operand, dim):
     """Whether a loop over ``dim`` changes the tile of an operand (0 A, 1 W, 2 output)."""
     if operand == OP_A:
@@ -84,7 +84,7 @@ def concerns(problem, operand, dim):
     return dim != K
 
 
-@kernel
+@leaf
 def passes(problem, machine, choice, link, operand):
     """How often an operand crosses a link as a whole."""
     total = 1
@@ -105,12 +105,12 @@ def passes(problem, machine, choice, link, operand):
     return total
 
 
-@kernel
+@leaf
 def _tiles_of(problem, machine, choice, link, dim):
     return ceil_div(problem[P_B + dim], tile_size(problem, machine, choice, link, dim))
 
 
-@kernel
+@leaf
 def a_bits_once(problem, machine, choice, link):
     """Bits of one pass of the first operand: halos of a convolution overlap."""
     if problem[P_CONV] == 0:
@@ -129,7 +129,7 @@ def a_bits_once(problem, machine, choice, link):
     return bits * columns
 
 
-@kernel
+@leaf
 def link_traffic(problem, machine, choice, link):
     """Bits that cross a link: loaded, stored, and how often partial sums leave the level."""
     loaded = a_bits_once(problem, machine, choice, link) * passes(
@@ -142,7 +142,7 @@ def link_traffic(problem, machine, choice, link):
     return loaded + spilled + problem[P_X_BITS], spilled + problem[P_O_BITS], visits
 
 
-@kernel
+@leaf
 def level_bits(problem, machine, levels, choice, level, partial):
     """Bits that a level holds: tiles of all operands with their buffers."""
     b = tile_size(problem, machine, choice, level, B)
@@ -191,7 +191,7 @@ def busy(problem, machine, levels, choice, rates):
     return cycles, read, written, sums, occupied
 
 
-@kernel
+@leaf
 def _corner(problem, sizes, corner, extent):
     """Number of tiles that are whole or cut in each dimension as ``corner`` says; their sizes."""
     count = 1
@@ -207,14 +207,14 @@ def _corner(problem, sizes, corner, extent):
     return count
 
 
-@kernel
+@leaf
 def port_ps(levels, rates, read, written):
     """Picoseconds of the nearest level's port or ports."""
     bits = max(read, written) if levels[0, L_PORTS] == 2 else read + written
     return np.ceil(bits * rates[R_PORT0])
 
 
-@kernel
+@leaf
 def edge_ps(problem, machine, choice, rates):
     """Time before the first tile can start, and after the last one has left the array."""
     b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
@@ -234,7 +234,7 @@ def edge_ps(problem, machine, choice, rates):
     return lead + rates[R_OVERHEAD], tail
 
 
-@kernel
+@leaf
 def first_level_partial(problem, machine, choice):
     """Whether the nearest level must hold partial sums of its tile."""
     k = tile_size(problem, machine, choice, 0, K)
@@ -246,7 +246,7 @@ def first_level_partial(problem, machine, choice):
     )
 
 
-@kernel
+@leaf
 def fits(problem, machine, levels, choice, level, visits_below):
     """Whether the tiles of a level fit; ``visits_below`` > 1 means that partial sums arrive."""
     if level == 0:
@@ -256,7 +256,7 @@ def fits(problem, machine, levels, choice, level, visits_below):
     return level_bits(problem, machine, levels, choice, level, partial) <= levels[level, L_BITS]
 
 
-@kernel
+@leaf
 def link_ps_and_cost(rates, link, loaded, stored):
     """Picoseconds and femtojoules of the bits that cross a link."""
     bits = float(loaded) + float(stored)

@@ -5,7 +5,7 @@ B, M, N, K = 0, 1, 2, 3
 DIMS = 4
 
 # Operands that are loaded; C is partial sums read back and the inputs of a fused epilogue.
-OP_A, OP_W, OP_C = 0, 1, 2
+OP_A, OP_W, OP_C, OP_STORE = 0, 1, 2, 3
 OPERANDS = 3
 
 # Dataflows.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import kernel, leaf
 from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.cost import (
     a_bits_once,
@@ -45,7 +45,7 @@ _N_ORDERS = len(ORDERS)
 _BOUND, _EDGE, _OCCUPIED, _READ, _WRITTEN = 0, 1, 2, 3, 4
 
 
-@kernel
+@leaf
 def vector_ps(problem, rates):
     """Picoseconds of the vector unit for the whole op."""
     return problem[P_VECTOR_MILLICYCLES] * 1e-3 * rates[R_PS_PER_CYCLE]
@@ -84,7 +84,7 @@ def inner_candidates(problem, machine, levels, rates, heads, sizes, counts):
     return choices[:found][order], facts[:found][order]
 
 
-@kernel
+@leaf
 def _turnaround(problem, levels, rates, choice, occupied):
     """Time when buffers limit: each is waited for, filled and used before it is filled again."""
     steps = 1
@@ -93,9 +93,10 @@ def _turnaround(problem, levels, rates, choice, occupied):
     return (steps * rates[R_SETUP0] + occupied) / levels[0, L_BUFFERS] if steps > 1 else 0.0
 
 
-@kernel
+@leaf
 def _decode(flat, n_heads, heads, sizes, counts, choice):
-    choice[:4] = heads[flat % n_heads]
+    for i in range(heads.shape[1]):
+        choice[i] = heads[flat % n_heads, i]
     rest = flat // n_heads
     for dim in range(DIMS):
         choice[S_LEVEL0 + dim] = sizes[dim, rest % counts[dim]]
@@ -103,7 +104,7 @@ def _decode(flat, n_heads, heads, sizes, counts, choice):
     choice[S_LEVEL0 + DIMS] = 0
 
 
-@kernel
+@leaf
 def _traffic_floor(problem, machine, rates):
     """Time of the slowest link for what must cross it once, and of the vector unit."""
     bits = problem[P_A_BITS] + problem[P_W_BITS] + problem[P_O_BITS] + problem[P_X_BITS]
@@ -113,7 +114,7 @@ def _traffic_floor(problem, machine, rates):
     return floor
 
 
-@kernel
+@leaf
 def _evaluate_nearest(problem, machine, levels, rates, choice, facts, above, best):
     """Try the loop orders of the nearest level under fixed outer levels; update ``best``."""
     evaluated = 0
@@ -131,7 +132,8 @@ def _evaluate_nearest(problem, machine, levels, rates, choice, facts, above, bes
         latency = facts[_EDGE] + span
         if latency < best[0, 0] or (latency == best[0, 0] and above[1] + cost < best[0, 1]):
             best[0, 0], best[0, 1] = latency, above[1] + cost
-            best[1, :S_SIZE] = choice
+            for i in range(S_SIZE):
+                best[1, i] = choice[i]
     return evaluated
 
 
@@ -171,7 +173,7 @@ def _descend(problem, machine, levels, rates, sizes, counts, choice, facts, leve
     return evaluated
 
 
-@kernel
+@leaf
 def _set_outer(problem, sizes, counts, choice, base, flat):
     """Write the outer tile number ``flat``; False unless it is made of whole inner tiles."""
     rest = flat
@@ -185,7 +187,7 @@ def _set_outer(problem, sizes, counts, choice, base, flat):
     return True
 
 
-@kernel
+@leaf
 def _same_as_first(problem, machine, choice, level):
     """Whether the order of a level's loops cannot matter: at most one of them runs."""
     running = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import kernel, leaf
 from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.cost import concerns, loop_dim, tile_size
 from accelsim.mapping._core.layout import (
@@ -38,7 +38,7 @@ from accelsim.mapping._core.tile import (
 W_ARRAY, W_READ, W_WRITTEN, W_VECTOR, W_SUMS, W_SIZE = 0, 1, 2, 3, 4, 5
 
 
-@kernel
+@leaf
 def count_steps(problem, machine, choice):
     """Tiles of the nearest level."""
     steps = np.int64(1)
@@ -47,7 +47,7 @@ def count_steps(problem, machine, choice):
     return steps
 
 
-@kernel
+@leaf
 def _place(problem, machine, choice, index, offset, extent, level):
     """Recompute offsets and extents of ``level`` and of all levels inside it."""
     for inside in range(level + 1):
@@ -60,7 +60,7 @@ def _place(problem, machine, choice, index, offset, extent, level):
             extent[at, dim] = min(size, extent[at + 1, dim] - start)
 
 
-@kernel
+@leaf
 def _advance(problem, machine, choice, index, offset, extent):
     """Step the innermost loop that can; return the outermost level that moved, or -1 at the end."""
     for level in range(machine[C_LEVELS]):
@@ -76,7 +76,7 @@ def _advance(problem, machine, choice, index, offset, extent):
     return -1
 
 
-@kernel
+@leaf
 def _moved(problem, operand, offset, last):
     for dim in range(DIMS):
         if concerns(problem, operand, dim) and offset[dim] != last[dim]:
@@ -84,29 +84,35 @@ def _moved(problem, operand, offset, last):
     return False
 
 
-@kernel
+@leaf
 def _operand_bits(problem, operand, extent):
     if operand == OP_A:
         return a_tile_bits(problem, extent[B], extent[M], extent[K])
     return w_tile_bits(problem, extent[B], extent[N], extent[K])
 
 
-@kernel
+@leaf
+def _remember(offset, last):
+    for dim in range(DIMS):
+        last[dim] = offset[dim]
+
+
+@leaf
 def _load_step(problem, levels_used, step, offset, extent, last, loads):
     """Record what must be loaded before ``step``, for every link."""
     for level in range(levels_used):
         for operand in (OP_A, OP_W):
             if step == 0 or _moved(problem, operand, offset[level], last[level, operand]):
                 loads[level, operand, step] = _operand_bits(problem, operand, extent[level])
-                last[level, operand] = offset[level]
+                _remember(offset[level], last[level, operand])
         if step == 0 or _moved(problem, OP_C, offset[level], last[level, OP_C]):
             if offset[0, K] > 0:
                 sums = extent[level, B] * extent[level, M] * extent[level, N]
                 loads[level, OP_C, step] = sums * problem[P_ACC_BITS]
-            last[level, OP_C] = offset[level]
+            _remember(offset[level], last[level, OP_C])
 
 
-@kernel
+@leaf
 def _finish_output(problem, levels_used, step, offset, extent, before, before_extent, stores):
     """Record stores of output tiles that ``step`` leaves behind (all of them at the end)."""
     for level in range(levels_used):
@@ -119,7 +125,7 @@ def _finish_output(problem, levels_used, step, offset, extent, before, before_ex
             stores[level] = b * m * n * problem[P_ACC_BITS]
 
 
-@kernel
+@leaf
 def _work_step(problem, machine, choice, extent, last_k, work):
     b, m, n, k = extent[B], extent[M], extent[N], extent[K]
     read, written = port_bits(problem, machine, choice, b, m, n, k)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.jit import kernel
+from accelsim.jit import leaf
 from accelsim.mapping._core.array import (
     IS,
     ceil_div,
@@ -41,7 +41,7 @@ from accelsim.mapping._core.layout import (
 )
 
 
-@kernel
+@leaf
 def share(bits, part, whole):
     """Bits of ``part`` elements out of ``whole``, rounded up; exact for operands below 2^62 bits."""
     if part >= whole:
@@ -49,7 +49,7 @@ def share(bits, part, whole):
     return int(-(-(float(bits) * float(part)) // float(whole)))
 
 
-@kernel
+@leaf
 def a_tile_bits(problem, b, m, k):
     """Bits of the first operand's tile; a convolution loads whole input rows with their halo."""
     if problem[P_CONV] == 0:
@@ -65,7 +65,7 @@ def a_tile_bits(problem, b, m, k):
     return b * images * in_rows * channels * problem[P_IN_ROW_BITS]
 
 
-@kernel
+@leaf
 def w_tile_bits(problem, b, n, k):
     """Bits of the second operand's tile."""
     if problem[P_W_BATCHED] == 1:
@@ -73,19 +73,19 @@ def w_tile_bits(problem, b, n, k):
     return share(problem[P_W_BITS], n * k, problem[P_N] * problem[P_K])
 
 
-@kernel
+@leaf
 def out_tile_bits(problem, b, m, n):
     """Bits of the finished output tile."""
     return share(problem[P_O_BITS], b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
 
 
-@kernel
+@leaf
 def epilogue_tile_bits(problem, b, m, n):
     """Bits that the fused epilogue reads for an output tile."""
     return share(problem[P_X_BITS], b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
 
 
-@kernel
+@leaf
 def array_share(choice, b, m, n):
     """The part of a tile that one array works on: batch entries, rows, columns."""
     return (
@@ -95,20 +95,20 @@ def array_share(choice, b, m, n):
     )
 
 
-@kernel
+@leaf
 def array_cycles(problem, machine, choice, b, m, n, k):
     """Cycles for which the arrays are occupied by a tile; they work side by side."""
     own_b, own_m, own_n = array_share(choice, b, m, n)
     return own_b * tile_cycles(problem, machine, choice[S_DATAFLOW], own_m, own_n, k)
 
 
-@kernel
+@leaf
 def sums_stay(problem, machine, choice, b, m, n):
     """Whether partial sums of a whole tile stay in accumulator memory between steps along K."""
     return b * m * n * problem[P_ACC_BITS] <= machine[C_ACC_BITS] * machine[C_COUNT]
 
 
-@kernel
+@leaf
 def fold_sums_stay(problem, machine, choice, m, n):
     """Whether partial sums of one fold's columns stay in accumulator memory between folds of K."""
     _, own_m, own_n = array_share(choice, 1, m, n)
@@ -116,7 +116,7 @@ def fold_sums_stay(problem, machine, choice, m, n):
     return held * machine[C_COLS] * problem[P_ACC_BITS] <= machine[C_ACC_BITS]
 
 
-@kernel
+@leaf
 def port_bits(problem, machine, choice, b, m, n, k):
     """Bits that a tile reads from and writes to the nearest level: operands and partial sums."""
     _, own_m, own_n = array_share(choice, b, m, n)
@@ -139,7 +139,7 @@ def port_bits(problem, machine, choice, b, m, n, k):
     return read, written
 
 
-@kernel
+@leaf
 def accumulator_bits(problem, machine, choice, b, m, n, k):
     """Bits that a tile moves in and out of accumulator memory; 0 where there is none."""
     if machine[C_ACC_BITS] == 0:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
+from accelsim.errors import InputError
 from accelsim.report.names import joules, part_words, percent, short_names
 from accelsim.report.rows import STALL_WORDS, Row, Run, summary
 from accelsim.report.style import (
@@ -94,8 +95,13 @@ def plot_area(run: Run, ax: Axes | None = None) -> Axes:
     Args:
         run: a run whose totals have ``area_by_part``.
         ax: axes to draw on; without them a figure is made.
+
+    Raises:
+        InputError: they have not.
     """
     rows = area_rows(run)
+    if not rows:
+        raise InputError(f"run {run['id']} does not say what its area is spent on")
     with house_style():
         axes = new_axes(_height(rows)) if ax is None else ax
         looks = part_style([row["part"] for row in rows[:-1]])
@@ -165,11 +171,13 @@ def _names(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _is_sum(row: Row) -> bool:
-    return row["name"] == "total" or row["name"].startswith("rest (")
+    name: str = row["name"]
+    return name == "total" or name.startswith("rest (")
 
 
 def _cycles_title(run: Run, rows: Sequence[Row]) -> str:
     facts = summary(run)
-    if facts.top_stall:
-        return f"{percent(facts.top_stall_share)} of the time is spent {STALL_WORDS[facts.top_stall]}"
+    stall = facts.top_stall
+    if stall:
+        return f"{percent(facts.top_stall_share)} of the time is spent {STALL_WORDS[stall]}"
     return f"{short_names([rows[0]['name']], NAME_WIDTH)[0]} takes {percent(rows[0]['share'])}"

@@ -11,7 +11,7 @@ from matplotlib.transforms import Bbox
 
 from accelsim.report.style import MUTED
 
-#: Where a label may stand: distance from its dot's rim in points, and angles in degrees, best first.
+#: Where a label may stand: distance from its dot's rim in points, angle in degrees, best first.
 _RINGS = (5.0, 14.0, 26.0, 40.0, 56.0, 74.0, 94.0)
 _STEP_PIXELS = 4
 _ANGLES = (0, 180, 90, 270, *(a for a in range(15, 360, 15) if a % 90))
@@ -58,9 +58,7 @@ def _cover(axes: Axes, dot: Dot) -> Bbox:
     return Bbox([[x - half, y - half], [x + half, y + half]])
 
 
-def _place_one(
-    axes: Axes, dot: Dot, fixed: Sequence[Bbox], written: Sequence[Bbox]
-) -> list[Bbox]:
+def _place_one(axes: Axes, dot: Dot, fixed: Sequence[Bbox], written: Sequence[Bbox]) -> list[Bbox]:
     """Try every place around the dot; return what the label and its leader cover, or nothing.
 
     Offsets are in points, so the label stays in place at any resolution.

@@ -11,14 +11,16 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator, NullFormatter
 from matplotlib.transforms import Bbox
 
+from accelsim.errors import InputError
 from accelsim.report.names import percent, short_names
 from accelsim.report.plots.labels import Dot, place
-from accelsim.report.rows import BOUND_WORDS, Row, Run, summary
+from accelsim.report.rows import BOUND_WORDS, Row, Run, bound_words, summary
 from accelsim.report.style import (
     COLOURS,
     INK,
     MUTED,
     PAPER,
+    figure_of,
     house_style,
     legend_below,
     new_axes,
@@ -43,19 +45,25 @@ def plot_roofline(run: Run, ax: Axes | None = None) -> Axes:
     Args:
         run: a run with at least one layer that multiplies.
         ax: axes to draw on; without them a figure is made.
+
+    Raises:
+        InputError: no layer multiplies.
     """
     rows = roofline_rows(run)
+    if not rows:
+        raise InputError(f"run {run['id']} has no layer with MACs, so it has no roofline")
     with house_style():
         axes = new_axes(5.4) if ax is None else ax
         low, high = _limits(rows)
         axes.set(xscale="log", yscale="log", xlim=(low, high))
-        _slopes(axes, rows[0], low, max(row["peak_ops_per_s"] for row in rows))
+        tallest = max(max(row["peak_ops_per_s"], row["ops_per_s"]) for row in rows)
+        _slopes(axes, rows[0], low, tallest)
         roofs = _roofs(axes, rows, low, high)
         dots = _dots(axes, rows, high)
         axes.set_ylim(*_heights(rows, low))
         _words(axes, run, rows)
         if ax is None:
-            axes.figure.draw_without_rendering()
+            figure_of(axes).draw_without_rendering()
         place(axes, dots, [*_label_roofs(axes, roofs, high), *_line_boxes(axes)])
     return axes
 
@@ -154,8 +162,9 @@ def _dots(axes: Axes, rows: Sequence[Row], high: float) -> list[Dot]:
 
 def _words(axes: Axes, run: Run, rows: Sequence[Row]) -> None:
     facts = summary(run)
-    bound = BOUND_WORDS.get(facts.bound_by, facts.bound_by)
-    title = f"Limited by {bound}: {percent(facts.compute_share)} of peak compute"
+    title = (
+        f"Limited by {bound_words(facts.bound_by)}: {percent(facts.compute_share)} of peak compute"
+    )
     if facts.dram_share is not None:
         title += f", {percent(facts.dram_share)} of peak DRAM bandwidth"
     axes.set_title(title)
@@ -184,5 +193,5 @@ def _legend(axes: Axes, rows: Sequence[Row]) -> None:
     ]
     if any(row["ops_per_byte"] is None for row in rows):
         keys.append(Line2D([], [], ls="", marker=">", color=MUTED, label="no DRAM traffic"))
-    lines = [line for line in axes.get_lines() if not line.get_label().startswith("_")]
+    lines = [line for line in axes.get_lines() if not str(line.get_label()).startswith("_")]
     legend_below(axes, [*lines, *keys])

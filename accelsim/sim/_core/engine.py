@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import kernel, leaf
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_VECTOR, W_WRITTEN
 from accelsim.sim._core.queues import (
     ARRAY_END,
@@ -50,7 +50,7 @@ RES_LINK0 = RES_STALL0 + CAUSES
 RES_SIZE = RES_LINK0 + 4
 
 
-@kernel
+@leaf
 def _move(bits, index, spans, steps, queue, lane, rate):
     link, which, start = earliest(bits, index, spans, steps, queue, lane)
     if link < 0:
@@ -58,7 +58,7 @@ def _move(bits, index, spans, steps, queue, lane, rate):
     serve(link, which, start, bits, index, spans, queue, lane, rate)
 
 
-@kernel
+@leaf
 def _arrival(step, bits, index, spans, steps, queue, lane, rate):
     """Move tiles until the step has what it needs; return when it had, and the cause of the wait."""
     latest, cause = np.int64(0), np.int64(CAUSE_DRAM)
@@ -74,7 +74,7 @@ def _arrival(step, bits, index, spans, steps, queue, lane, rate):
     return latest, cause
 
 
-@kernel
+@leaf
 def _store_slot(step, bits, index, spans, steps, queue, lane, rate):
     """Move tiles until an output buffer is free; return when it was."""
     before = index[AT, 0, STORE, step] - lane[0, LANE_BUFFERS]
@@ -85,7 +85,7 @@ def _store_slot(step, bits, index, spans, steps, queue, lane, rate):
     return spans[END, 0, STORE, before]
 
 
-@kernel
+@leaf
 def _port_ps(step, bits, work, parameters, port_ps_per_bit):
     """Time of the nearest level's port for a step: the array's accesses and the DMA's."""
     loaded = 0
@@ -97,7 +97,7 @@ def _port_ps(step, bits, work, parameters, port_ps_per_bit):
     return np.int64(np.ceil(moved * port_ps_per_bit))
 
 
-@kernel
+@leaf
 def _tail(result, end, array_end, vector_end, drain):
     """Share what comes after the last array step among its causes."""
     result[RES_END] = end
@@ -110,7 +110,7 @@ def _tail(result, end, array_end, vector_end, drain):
     result[RES_STALL0 + CAUSE_DRAM] += left - part
 
 
-@kernel
+@leaf
 def _vector(step, work, parameters, ps_per_cycle, ready, slot, free, result, steps):
     """Run the vector unit on a finished output; return when it ends."""
     begin = max(ready + parameters[E_DRAIN], free, slot)
@@ -121,7 +121,7 @@ def _vector(step, work, parameters, ps_per_cycle, ready, slot, free, result, ste
     return begin + spent
 
 
-@kernel
+@leaf
 def _flush(bits, index, spans, steps, queue, lane, rate, result):
     """Store what is left; return when the last store ends."""
     end = np.int64(0)

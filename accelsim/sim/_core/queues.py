@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel
+from accelsim.jit import kernel, leaf
 
 LOADS = 3  # operands A, W and C (partial sums and epilogue inputs)
 STORE = 3
@@ -67,7 +67,7 @@ def number_tiles(bits, queue):
     return index
 
 
-@kernel
+@leaf
 def _buffer_free(index, spans, steps, queue, lane, link, which):
     """When a buffer is free for a tile: its predecessor by ``buffers`` is no longer used."""
     before = queue[link, which, Q_MOVED] - lane[link, LANE_BUFFERS]
@@ -84,7 +84,7 @@ def _buffer_free(index, spans, steps, queue, lane, link, which):
     return spans[END, link - 1, which, inner] if known else np.int64(UNKNOWN)
 
 
-@kernel
+@leaf
 def _arrived_outside(bits, index, spans, queue, link, which):
     """When the next level out holds what a tile is made of; pieces count as they arrive."""
     if link + 1 == bits.shape[0]:
@@ -105,7 +105,7 @@ def _arrived_outside(bits, index, spans, queue, link, which):
     return np.int64(UNKNOWN)
 
 
-@kernel
+@leaf
 def _store_ready(index, spans, steps, queue, lane, link):
     """When a finished tile can leave: after the vector unit, or after all its parts have come."""
     step = index[FIRST, link, STORE, queue[link, STORE, Q_MOVED]]
@@ -119,7 +119,7 @@ def _store_ready(index, spans, steps, queue, lane, link):
     return spans[END, link - 1, STORE, inner] if known else np.int64(UNKNOWN)
 
 
-@kernel
+@leaf
 def _ready(bits, index, spans, steps, queue, lane, link, which):
     """When the next tile's transfer may be issued; remembered once it is known."""
     if which == STORE:
@@ -135,7 +135,7 @@ def _ready(bits, index, spans, steps, queue, lane, link, which):
     return ready
 
 
-@kernel
+@leaf
 def _start_of(bits, index, spans, steps, queue, lane, link, which):
     """When the queue's next piece can start, or UNKNOWN."""
     if queue[link, which, Q_MOVED] >= queue[link, which, Q_COUNT]:
@@ -152,7 +152,7 @@ def _start_of(bits, index, spans, steps, queue, lane, link, which):
     return max(lane[link, LANE_FREE], max(ready, engine) + lane[link, LANE_SETUP])
 
 
-@kernel
+@leaf
 def earliest(bits, index, spans, steps, queue, lane):
     """Return link, queue and start of the piece that comes next, outer links first in a tie.
 
@@ -177,7 +177,7 @@ def earliest(bits, index, spans, steps, queue, lane):
     return best_link, best_queue, best_start
 
 
-@kernel
+@leaf
 def serve(link, which, start, bits, index, spans, queue, lane, rate):
     """Move one piece, from ``start`` on."""
     tile = queue[link, which, Q_MOVED]
@@ -194,7 +194,7 @@ def serve(link, which, start, bits, index, spans, queue, lane, rate):
         _finish(link, which, whole, bits, index, spans, queue, lane)
 
 
-@kernel
+@leaf
 def _finish(link, which, whole, bits, index, spans, queue, lane):
     tile = queue[link, which, Q_MOVED]
     end = queue[link, which, Q_LAST]
