@@ -87,9 +87,7 @@ def compare(
     for chip in chips:
         for recipe in chosen:
             try:
-                runs.append(
-                    simulate(chip, source, recipe, request=request, fidelity=fidelity)
-                )
+                runs.append(simulate(chip, source, recipe, request=request, fidelity=fidelity))
             except InputError as error:
                 refused[chip.name, recipe.name] = str(error)
     if not runs:

@@ -1,4 +1,4 @@
-"""Quantities with units: the one place that reads ``32 KiB`` or ``1.2 TB/s`` and prints them back."""
+"""Quantities with units: the one place that reads and prints ``32 KiB`` or ``1.2 TB/s``."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _scale(suffix: str, unit: str) -> float | None:
 
 
 def si(value: float, unit: str = "", digits: int = 3) -> str:
-    """Print with an SI prefix and ``digits`` significant digits: ``si(2.5e9, "B/s")`` → ``2.5 GB/s``."""
+    """Print with an SI prefix: ``si(2.5e9, "B/s")`` → ``2.5 GB/s``."""
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}".rstrip()
     steps = [("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3), ("", 1.0)]

@@ -97,7 +97,9 @@ def _one(
         overrides=settings,
     )
     if as_json:
-        console.print_text(options.run_text({"op": op, "dtype": dtype, **named, **result_cells(row)}))
+        console.print_text(
+            options.run_text({"op": op, "dtype": dtype, **named, **result_cells(row)})
+        )
         return
     stalls = ", ".join(f"{cause} {cycles:,}" for cause, cycles in row.stalls.items() if cycles)
     console.print_line(

@@ -68,7 +68,7 @@ def simulate(
         files.write_run(run, result.spans, Path(output_dir), made)
         console.note(f"wrote {output_dir}: run.json, layers.csv, report.html, the trace and plots")
     if as_json:
-        console.print_text(options.run_text(run))
+        console.print_text(files.run_json(run))
     else:
         show(run)
 
@@ -157,7 +157,17 @@ def _layers(run: Mapping[str, Any]) -> None:
         )
         for row in shown
     ]
-    headers = ["layer", "count", "shape", "formats", "cycles", "time", "bound by", "of peak", "energy"]
+    headers = [
+        "layer",
+        "count",
+        "shape",
+        "formats",
+        "cycles",
+        "time",
+        "bound by",
+        "of peak",
+        "energy",
+    ]
     title = f"layers, longest first ({len(shown)} of {len(rows)} kinds)"
     numeric = ("count", "cycles", "time", "of peak", "energy")
     console.print_table(headers, cells, title=title, numeric=numeric)

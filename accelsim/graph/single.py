@@ -62,8 +62,8 @@ def _graph(kind: str, ins: list[Tensor], shape: tuple[int, ...], attrs: dict[str
     dtype = ins[0].format
     out = Tensor("out", shape, format=_result(dtype))
     if dtype == out.format or kind == "attention":
-        ops = (Op(kind, kind, tuple(t.name for t in ins), ("out",), attrs),)
-        return Graph(kind, {t.name: t for t in (*ins, out)}, ops, ("out",))
+        op = Op(kind, kind, tuple(t.name for t in ins), ("out",), attrs)
+        return Graph(kind, {t.name: t for t in (*ins, out)}, (op,), ("out",))
     sums = Tensor("sums", shape, format="int32" if dtype.startswith("int") else "fp32")
     ops = (
         Op(kind, kind, tuple(t.name for t in ins), ("sums",), attrs),

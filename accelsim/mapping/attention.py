@@ -9,9 +9,10 @@ import numpy as np
 
 from accelsim.errors import MappingError
 from accelsim.graph.ir import FORMAT_BITS
+from accelsim.jit import Ints
 from accelsim.mapping._core import attention as core
 from accelsim.mapping._core import layout as at
-from accelsim.mapping.machine import DATAFLOWS, Ints, Machine
+from accelsim.mapping.machine import DATAFLOWS, Machine
 from accelsim.mapping.nest import attention_nest
 from accelsim.mapping.plan import Plan, Steps, closed_form_ps, drain_of, empty_steps
 from accelsim.mapping.workload import AttentionWorkload

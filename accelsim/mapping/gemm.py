@@ -7,11 +7,12 @@ from itertools import product
 import numpy as np
 
 from accelsim.errors import MappingError
+from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.cost import link_traffic
 from accelsim.mapping._core.search import search
 from accelsim.mapping._core.steps import count_steps, gemm_steps
-from accelsim.mapping.machine import DATAFLOWS, Ints, Machine
+from accelsim.mapping.machine import DATAFLOWS, Machine
 from accelsim.mapping.nest import gemm_nest
 from accelsim.mapping.plan import Plan, Steps, drain_of, empty_steps
 from accelsim.mapping.workload import GemmWorkload
@@ -139,9 +140,7 @@ def _steps(problem: Ints, machine: Machine, choice: Ints, name: str) -> Steps:
     return Steps(bits, work, drain, on_array=True)
 
 
-def _why(
-    workload: GemmWorkload, machine: Machine, name: str, problem: Ints, sizes: Ints
-) -> str:
+def _why(workload: GemmWorkload, machine: Machine, name: str, problem: Ints, sizes: Ints) -> str:
     """Say which level and which tensor are in the way of even the smallest tile."""
     smallest = [int(s[s > 0].min()) for s in sizes]
     b, m, n, k = smallest

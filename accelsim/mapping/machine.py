@@ -6,15 +6,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
-from accelsim_kernels.presets import PRESETS
 
+from accelsim.jit import Floats, Ints
 from accelsim.mapping._core import layout as at
 from accelsim.spec.arch import ArchSpec
 from accelsim.spec.compute import ArraySpec, MacMode
-
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
+from accelsim_kernels.presets import PRESETS
 
 _PS = 1e12
 #: Dataflow names of a chip in the order of the kernels' codes.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
-from accelsim.mapping.machine import DATAFLOWS, Ints, Machine
+from accelsim.mapping.machine import DATAFLOWS, Machine
 from accelsim.mapping.workload import AttentionWorkload, GemmWorkload
 
 _DIM_NAMES = "bmnk"

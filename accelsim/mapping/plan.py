@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.array import fill_drain_cycles
 from accelsim.mapping._core.steps import W_SIZE
-from accelsim.mapping.machine import Ints, Machine
+from accelsim.mapping.machine import Machine
 from accelsim.mapping.workload import Workload
 
 

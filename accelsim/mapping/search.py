@@ -26,9 +26,7 @@ def machines(
     return found
 
 
-def plan(
-    workload: Workload, arch: ArchSpec, name: str, link_cost_fj: Sequence[float] = ()
-) -> Plan:
+def plan(workload: Workload, arch: ArchSpec, name: str, link_cost_fj: Sequence[float] = ()) -> Plan:
     """Return the fastest plan over all arrays that build the formats.
 
     Args:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.errors import MappingError
+from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_WRITTEN
-from accelsim.mapping.machine import Ints, Machine
+from accelsim.mapping.machine import Machine
 from accelsim.mapping.plan import Plan, Steps, closed_form_ps, empty_steps
 from accelsim.mapping.workload import StreamWorkload
 
@@ -18,7 +19,8 @@ _MOST_CHUNKS = 1024
 def _spread(total: int, chunks: int) -> Ints:
     """Split a whole into nearly equal integers that sum to it."""
     edges = [total * i // chunks for i in range(chunks + 1)]
-    return np.diff(np.array(edges, dtype=np.int64))
+    found = np.array(edges, dtype=np.int64)
+    return found[1:] - found[:-1]
 
 
 def _steps(workload: StreamWorkload, machine: Machine, chunks: int) -> Steps:
@@ -56,7 +58,9 @@ def plan_stream(workload: StreamWorkload, machine: Machine, name: str) -> Plan:
     counts = _chunk_counts(workload, machine)
     if not counts:
         raise MappingError(_why(workload, machine, name))
-    plans = [(closed_form_ps(machine, s), s) for s in (_steps(workload, machine, c) for c in counts)]
+    plans = [
+        (closed_form_ps(machine, s), s) for s in (_steps(workload, machine, c) for c in counts)
+    ]
     latency, steps = min(plans, key=lambda plan: plan[0])
     chunks = steps.work.shape[0]
     unit = "vector unit" if workload.work else "DMA"

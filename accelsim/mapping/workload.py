@@ -88,7 +88,7 @@ Workload = GemmWorkload | AttentionWorkload | StreamWorkload
 
 
 def lower(graph: Graph, group: Group, where: ConversionSpec) -> Workload:
-    """Return the workload of a group; ``where`` says which conversions the vector unit is spared."""
+    """Return the workload of a group; ``where`` says what the vector unit is spared."""
     kind = kind_of(group.anchor)
     if group.anchor.kind == "attention":
         return _attention(graph, group, where)
@@ -179,9 +179,7 @@ def _attention(graph: Graph, group: Group, where: ConversionSpec) -> AttentionWo
         x_bits=_epilogue_bits(graph, group, own),
         mask_bits=sum(group.reads.get(t.name, 0) for t in mask),
         score_work=tuple(sorted((name, n * scores) for name, n in per_score.items())),
-        output_work=_merge(
-            _work(graph, group.ops[1:], where), (("mul", graph.outs(op)[0].numel),)
-        ),
+        output_work=_merge(_work(graph, group.ops[1:], where), (("mul", graph.outs(op)[0].numel),)),
     )
 
 

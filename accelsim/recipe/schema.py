@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from accelsim.errors import nearest
 from accelsim.graph.ir import FORMAT_BITS
 
+
 def _known(name: str) -> str:
     if name not in FORMAT_BITS:
         raise ValueError(f"unknown number format {name!r}{nearest(name, FORMAT_BITS)}")

@@ -174,7 +174,7 @@ def _beside(target: Path) -> Iterator[Path]:
 
 
 def _swap(fresh: Path, target: Path, old: Path) -> None:
-    """Put ``fresh`` in the place of the target; if that fails (Ctrl-C included), the old is back."""
+    """Put ``fresh`` in the target's place; if that fails (Ctrl-C included), the old is back."""
     try:
         if target.exists():
             os.rename(target, old)

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from accelsim_kernels.formats import FORMATS
-from accelsim_kernels.presets import PRESETS
-
 from accelsim.mapping.machine import Machine
 from accelsim.sim.outcome import Counters
 from accelsim.spec.arch import ArchSpec
 from accelsim.spec.compute import ArraySpec, MacMode
 from accelsim.spec.energy import EnergyTable, load_energy_table
 from accelsim.units import Range
+from accelsim_kernels.formats import FORMATS
+from accelsim_kernels.presets import PRESETS
 
 _UM2_PER_MM2 = 1e6
 _BITS_PER_MIB = 8 * 2**20
@@ -51,9 +50,7 @@ class EnergyModel:
         registers = self.table.register_pj_per_bit(self._node) * (
             bits + FORMATS[arithmetic.accumulator].bits
         )
-        logic = self.table.mac_pj(
-            mode.activation, mode.weight, arithmetic.accumulator, self._node
-        )
+        logic = self.table.mac_pj(mode.activation, mode.weight, arithmetic.accumulator, self._node)
         return logic + registers
 
     def dram_pj_per_bit(self) -> Range:
@@ -116,7 +113,7 @@ class EnergyModel:
         return (read + written) * (bits / 2)
 
     def _level(self, level: int, counted: Counters) -> Range:
-        """A level is written by loads from outside and stores from inside, and read the other way."""
+        """Loads from outside and stores from inside write a level; the others read it."""
         loaded, stored = counted.links[level]
         read, written = stored, loaded
         if level == 0:

@@ -10,12 +10,12 @@ from accelsim.spec.arch import ArchSpec
 #: What the model assumes, for every chip.
 ASSUMPTIONS = (
     "Ops run one after another; every tensor between fused ops goes through DRAM.",
-    "DRAM is a sustained bandwidth and a latency; banks, rows and refresh are inside its efficiency.",
+    "DRAM is a latency and a sustained bandwidth, whose efficiency covers banks, rows and refresh.",
     "A link moves one transfer at a time in either direction; loads and stores share it.",
     "The vector unit keeps all lanes busy; its work overlaps the array's.",
     "Energy counts MACs and their registers, memory accesses, DRAM, vector work and leakage; long "
     "wires, clock trees, control and host are not counted. Low and high are corners.",
-    "Area counts arrays, vector lanes, memories and DRAM interfaces; no control, pads or spare area.",
+    "Area counts arrays, vector lanes, memories and DRAM interfaces; no control, no pads.",
 )
 
 

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
+from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
-from accelsim.mapping.machine import Ints
 from accelsim.mapping.plan import Plan
 from accelsim.sim._core import engine, queues
 from accelsim.sim.result import STALLS
@@ -43,7 +43,7 @@ class Outcome:
         end_ps: when its last store is done.
         compute_cycles: cycles in which its main unit (array, or vector unit) works.
         stalls_ps: the rest of the time by cause.
-        busy_ps: busy time per resource: ``compute`` or ``vector``, ``dram``, ``sram``, ``overhead``.
+        busy_ps: busy time per resource: compute or vector, dram, sram, overhead.
         counters: what moved.
         spans, steps: transfers and unit times of the tile engine, for the trace; else None.
     """
@@ -109,15 +109,12 @@ def _tile(plan: Plan) -> Outcome:
         float(rates[at.R_PORT0]),
     )
     stalls = {
-        cause: int(ps)
-        for cause, ps in zip(STALLS, result[engine.RES_STALL0 :], strict=False)
+        cause: int(ps) for cause, ps in zip(STALLS, result[engine.RES_STALL0 :], strict=False)
     }
     links = [int(ps) for ps in result[engine.RES_LINK0 :][: machine.levels_used]]
     busy = _busy(plan, int(result[engine.RES_ARRAY]), int(result[engine.RES_VECTOR]), links, stalls)
     cycles = int(plan.steps.work[:, W_ARRAY].sum())
-    return Outcome(
-        int(result[engine.RES_END]), cycles, stalls, busy, counters(plan), spans, steps
-    )
+    return Outcome(int(result[engine.RES_END]), cycles, stalls, busy, counters(plan), spans, steps)
 
 
 def _busy(

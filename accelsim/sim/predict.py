@@ -1,4 +1,4 @@
-"""Single ops predicted, one by one or from a CSV: the hook by which measurements check the model."""
+"""Single ops predicted, one by one or from a CSV: how measurements check the model."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ def predict_csv(
     columns = list(reader.fieldnames or ())
     missing = [name for name in ("op", "dtype") if name not in columns]
     if missing:
-        raise FileError([Mistake(f"{where}:1:1", "", f"column {name!r} is missing") for name in missing])
+        raise FileError(
+            [Mistake(f"{where}:1:1", "", f"column {name!r} is missing") for name in missing]
+        )
     mistakes: list[Mistake] = []
     found: list[dict[str, Any]] = []
     for row in reader:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from accelsim.mapping.machine import Ints
+from accelsim.jit import Ints
 from accelsim.mapping.plan import Plan
 from accelsim.sim._core import queues
 from accelsim.sim.outcome import Outcome

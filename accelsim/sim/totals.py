@@ -11,16 +11,12 @@ from accelsim.sim.result import BOUNDS, LayerResult
 from accelsim.units import Range
 
 
-def totals(
-    graph: Graph, rows: tuple[LayerResult, ...], energy: EnergyModel
-) -> Mapping[str, Any]:
+def totals(graph: Graph, rows: tuple[LayerResult, ...], energy: EnergyModel) -> Mapping[str, Any]:
     """Add up the rows."""
     seconds = sum(row.duration_ps for row in rows) * 1e-12
     spent = Range.total(row.energy_pj for row in rows)
     ideal = sum(row.executed_macs / row.peak_macs_per_s for row in rows if row.executed_macs)
-    by_bound = {
-        bound: sum(row.cycles for row in rows if row.bound_by == bound) for bound in BOUNDS
-    }
+    by_bound = {bound: sum(row.cycles for row in rows if row.bound_by == bound) for bound in BOUNDS}
     found: dict[str, Any] = {
         "cycles": sum(row.cycles for row in rows),
         "seconds": seconds,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from accelsim_kernels.formats import FORMATS
-from accelsim_kernels.presets import PRESETS
 from pydantic import AfterValidator, Field, model_validator
 
 from accelsim.errors import nearest
 from accelsim.spec.quantity import Bytes, Section
+from accelsim_kernels.formats import FORMATS
+from accelsim_kernels.presets import PRESETS
 
 Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
 
@@ -84,7 +84,7 @@ class ArraySpec(Section):
     )
     accumulator_bytes: Bytes | None = Field(
         default=None,
-        description="Partial-sum memory beside one array; null: partial sums use the nearest level.",
+        description="Partial-sum memory of one array; null: partial sums use the nearest level.",
     )
     modes: tuple[MacMode, ...] = Field(min_length=1)
 

@@ -42,9 +42,7 @@ def fold_count(m: int, n: int, k: int, rows: int, columns: int, dataflow: str) -
     return len(list(itertools.product(range(0, across[0], rows), range(0, across[1], columns))))
 
 
-def cycles_without_overlap(
-    m: int, n: int, k: int, rows: int, columns: int, dataflow: str
-) -> int:
+def cycles_without_overlap(m: int, n: int, k: int, rows: int, columns: int, dataflow: str) -> int:
     """Cycles when every fold loads, fills, streams and drains by itself."""
     stream = {"os": k, "ws": m, "is": n}[dataflow]
     load = 0 if dataflow == "os" else rows

@@ -34,13 +34,17 @@ def problem(per_cycle: int = 1, slow: int = 1, kept: tuple[int, int] = (1, 1)) -
 
 
 @given(length, length, length, side, side, st.sampled_from(sorted(FLOWS)))
-def test_without_overlap_equals_a_plain_count(m, n, k, rows, columns, flow):
+def test_without_overlap_equals_a_plain_count(
+    m: int, n: int, k: int, rows: int, columns: int, flow: str
+) -> None:
     found = tile_cycles(problem(), machine(rows, columns, False), FLOWS[flow], m, n, k)
     assert found == naive.cycles_without_overlap(m, n, k, rows, columns, flow)
 
 
 @given(length, length, length, side, side, st.sampled_from(sorted(FLOWS)))
-def test_overlap_saves_time_but_never_work(m, n, k, rows, columns, flow):
+def test_overlap_saves_time_but_never_work(
+    m: int, n: int, k: int, rows: int, columns: int, flow: str
+) -> None:
     overlapped = machine(rows, columns, True)
     pipelined = tile_cycles(problem(), overlapped, FLOWS[flow], m, n, k)
     fill = fill_drain_cycles(overlapped, FLOWS[flow])
@@ -55,7 +59,7 @@ def test_overlap_saves_time_but_never_work(m, n, k, rows, columns, flow):
 
 
 @pytest.mark.parametrize("flow", sorted(FLOWS))
-def test_rates_scale_the_stream(flow):
+def test_rates_scale_the_stream(flow: str) -> None:
     array = machine(8, 8, True)
     base = tile_cycles(problem(), array, FLOWS[flow], 64, 64, 64)
     assert tile_cycles(problem(slow=4), array, FLOWS[flow], 64, 64, 64) == 4 * base
@@ -63,7 +67,7 @@ def test_rates_scale_the_stream(flow):
     assert tile_cycles(problem(kept=(1, 2)), array, FLOWS[flow], 64, 64, 64) == base // 2
 
 
-def test_scale_groups_end_stationary_folds():
+def test_scale_groups_end_stationary_folds() -> None:
     grouped = problem()
     grouped[at.P_GROUP], grouped[at.P_GROUP_CYCLES] = 32, 1
     array = machine(64, 64, True)
@@ -76,7 +80,7 @@ def test_scale_groups_end_stationary_folds():
 
 
 @pytest.mark.parametrize("name", ["scalesim300_compute_only.csv", "scalesim300_full_runs.csv"])
-def test_equals_scale_sim(reference: Path, name: str):
+def test_equals_scale_sim(reference: Path, name: str) -> None:
     """SCALE-Sim 3 prints the index of the last cycle, one less than their number."""
     compared = 0
     lines = (reference / "array" / name).read_text(encoding="utf-8").splitlines()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import MappingError, RecipeError
+from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.cost import busy, edge_ps, fits, link_traffic, port_ps
 from accelsim.mapping._core.search import vector_ps
 from accelsim.mapping.attention import plan_attention
 from accelsim.mapping.gemm import heads, plan_gemm, problem_vector, tile_sizes
+from accelsim.mapping.machine import Machine
 from accelsim.mapping.search import machines, plan
 from accelsim.mapping.workload import AttentionWorkload, GemmWorkload, StreamWorkload
 from accelsim.spec.arch import ArchSpec
@@ -31,11 +34,11 @@ def gemm(m: int, n: int, k: int, batch: int = 1) -> GemmWorkload:
     )  # fmt: skip
 
 
-def machine_of(arch: ArchSpec):
+def machine_of(arch: ArchSpec) -> Machine:
     return machines(arch, "int8", "int8", False)[0]
 
 
-def latency(machine, problem, choice) -> float:
+def latency(machine: Machine, problem: Ints, choice: Ints) -> float:
     """Closed form of one plan, put together again from its parts; infinite if it does not fit."""
     vector, levels, rates = machine.vector, machine.levels, machine.rates
     visits = 1
@@ -56,10 +59,10 @@ def latency(machine, problem, choice) -> float:
     if steps > 1:
         spans.append((steps * rates[at.R_SETUP0] + occupied) / levels[0, at.L_BUFFERS])
     lead, tail = edge_ps(problem, vector, choice, rates)
-    return lead + tail + max(spans)
+    return float(lead + tail + max(spans))
 
 
-def brute_force(machine, workload) -> float:
+def brute_force(machine: Machine, workload: GemmWorkload) -> float:
     problem = problem_vector(workload, machine)
     sizes, counts = tile_sizes(workload, machine)
     dims = [[int(s) for s in row[:c]] for row, c in zip(sizes, counts, strict=True)]
@@ -79,7 +82,7 @@ def brute_force(machine, workload) -> float:
     return best
 
 
-def _nested(nest, problem) -> bool:
+def _nested(nest: tuple[tuple[int, ...], ...], problem: Ints) -> bool:
     for inner, outer in itertools.pairwise(nest):
         for d, (i, o) in enumerate(zip(inner, outer, strict=True)):
             if o < i or (o % i and o < problem[d]):
@@ -88,14 +91,14 @@ def _nested(nest, problem) -> bool:
 
 
 @pytest.mark.parametrize("shape", [(3, 40, 24), (40, 24, 3), (24, 24, 24), (1, 40, 40)])
-def test_one_level_equals_brute_force(shape):
+def test_one_level_equals_brute_force(shape: tuple[int, int, int]) -> None:
     machine = machine_of(one_level("memories.0.size_bytes=2 KiB"))
     found = plan_gemm(gemm(*shape), machine, "op")
     assert found.latency_ps == np.ceil(brute_force(machine, gemm(*shape)))
 
 
 @pytest.mark.parametrize("shape", [(3, 20, 24), (20, 3, 17)])
-def test_two_levels_equal_brute_force(shape):
+def test_two_levels_equal_brute_force(shape: tuple[int, int, int]) -> None:
     sizes = ("memories.0.size_bytes=1 KiB", "memories.1.size_bytes=3 KiB")
     machine = machine_of(two_levels(*sizes, "arrays.0.rows=16", "arrays.0.columns=16"))
     found = plan_gemm(gemm(*shape), machine, "op")
@@ -106,16 +109,26 @@ def test_two_levels_equal_brute_force(shape):
 @given(size, size, size, st.sampled_from(["memories.0.size_bytes=64 KiB",
        "memories.0.bandwidth_bytes_per_s=900 GB/s", "dram.bandwidth_bytes_per_s=120 GB/s",
        "dram.latency_s=10 ns", "vector.lanes=64"]))  # fmt: skip
-def test_more_hardware_is_never_slower(m, n, k, better):
+def test_more_hardware_is_never_slower(m: int, n: int, k: int, better: str) -> None:
     workload = gemm(m, n, k)
     before = plan_gemm(workload, machine_of(one_level()), "op").latency_ps
     assert plan_gemm(workload, machine_of(one_level(better)), "op").latency_ps <= before
 
 
 @settings(max_examples=20)
-@given(size, size, size, st.sampled_from(["memories.1.size_bytes=1 MiB",
-       "memories.1.bandwidth_bytes_per_s=8 TB/s", "dram.bandwidth_bytes_per_s=2 TB/s"]))
-def test_more_hardware_is_never_slower_with_two_levels(m, n, k, better):
+@given(
+    size,
+    size,
+    size,
+    st.sampled_from(
+        [
+            "memories.1.size_bytes=1 MiB",
+            "memories.1.bandwidth_bytes_per_s=8 TB/s",
+            "dram.bandwidth_bytes_per_s=2 TB/s",
+        ]
+    ),
+)
+def test_more_hardware_is_never_slower_with_two_levels(m: int, n: int, k: int, better: str) -> None:
     workload = gemm(m, n, k)
     before = plan_gemm(workload, machine_of(two_levels()), "op").latency_ps
     assert plan_gemm(workload, machine_of(two_levels(better)), "op").latency_ps <= before
@@ -123,7 +136,9 @@ def test_more_hardware_is_never_slower_with_two_levels(m, n, k, better):
 
 @settings(max_examples=40)
 @given(size, size, size, st.integers(1, 3), st.booleans())
-def test_latency_is_at_or_above_the_roofline(m, n, k, batch, deep):
+def test_latency_is_at_or_above_the_roofline(
+    m: int, n: int, k: int, batch: int, deep: bool
+) -> None:
     machine = machine_of(two_levels() if deep else one_level())
     workload = gemm(m, n, k, batch)
     arch = machine.arch
@@ -133,24 +148,24 @@ def test_latency_is_at_or_above_the_roofline(m, n, k, batch, deep):
     assert plan_gemm(workload, machine, "op").latency_ps * 1e-12 >= bound
 
 
-def test_what_does_not_fit_says_which_level_and_by_how_much():
+def test_what_does_not_fit_says_which_level_and_by_how_much() -> None:
     arch = one_level("memories.0.size_bytes=64")
     with pytest.raises(MappingError, match=r"op: no tile fits level 'scratchpad' .* bytes over"):
         plan(gemm(64, 64, 64), arch, "op")
 
 
-def test_formats_that_are_not_built_are_named():
+def test_formats_that_are_not_built_are_named() -> None:
     odd = GemmWorkload(**{**_fields(gemm(4, 4, 4)), "weight": "fp8_e4m3"})
     with pytest.raises(RecipeError, match=r"does not build int8 x fp8_e4m3; it has int8 x int8"):
         plan(odd, one_level(), "op")
 
 
-def _fields(workload: GemmWorkload) -> dict:
+def _fields(workload: GemmWorkload) -> dict[str, Any]:
     return {name: getattr(workload, name) for name in workload.__dataclass_fields__}
 
 
-def attention(**changes) -> AttentionWorkload:
-    fields = {
+def attention(**changes: Any) -> AttentionWorkload:
+    fields: dict[str, Any] = {
         "units": 2, "group": 2, "queries": 96, "keys": 96, "depth": 16, "value_depth": 16,
         "causal": False, "q_format": "bf16", "k_format": "bf16", "o_bits": 16 * 4 * 96 * 16,
         "x_bits": 0, "mask_bits": 0, "score_work": (("exp", 4 * 96 * 96),), "output_work": (),
@@ -158,7 +173,7 @@ def attention(**changes) -> AttentionWorkload:
     return AttentionWorkload(**{**fields, **changes})
 
 
-def test_causal_attention_skips_blocks():
+def test_causal_attention_skips_blocks() -> None:
     big = ("memories.0.size_bytes=256 KiB", "arrays.0.accumulator_bytes=64 KiB")
     machine = machines(one_level(*big), "bf16", "bf16", False)[0]
     full = plan_attention(attention(), machine, "op")
@@ -167,7 +182,7 @@ def test_causal_attention_skips_blocks():
     assert half.latency_ps < full.latency_ps
 
 
-def test_attention_moves_keys_and_queries_once_at_least():
+def test_attention_moves_keys_and_queries_once_at_least() -> None:
     roomy = ("memories.0.size_bytes=64 KiB", "memories.1.size_bytes=1 MiB")
     machine = machines(two_levels(*roomy), "bf16", "bf16", False)[0]
     found = plan_attention(attention(queries=32, keys=32), machine, "op")
@@ -175,19 +190,19 @@ def test_attention_moves_keys_and_queries_once_at_least():
     assert found.steps.bits[-1, :3].sum() >= operands
 
 
-def test_a_row_that_does_not_fit_is_an_error():
+def test_a_row_that_does_not_fit_is_an_error() -> None:
     arch = one_level("memories.0.size_bytes=1 KiB")
     with pytest.raises(MappingError, match=r"a row of .* bytes does not fit level 'scratchpad'"):
         plan(StreamWorkload(8 * 10**5, 8 * 10**5, 1, (("add", 10**5),)), arch, "op")
 
 
-def test_streams_are_cut_into_pieces_that_sum_to_the_whole():
+def test_streams_are_cut_into_pieces_that_sum_to_the_whole() -> None:
     found = plan(StreamWorkload(8 * 12345, 8 * 777, 4096, (("add", 999),)), one_level(), "op")
     assert found.steps.bits[0, 0].sum() == 8 * 12345
     assert found.steps.bits[0, 3].sum() == 8 * 777
 
 
-def test_the_plan_prints_as_a_loop_nest():
+def test_the_plan_prints_as_a_loop_nest() -> None:
     nest = plan(gemm(64, 64, 64), one_level(), "op").nest
     assert nest.splitlines()[0] == "lpddr5: A, W, O"
     assert "scratchpad: A[" in nest

@@ -6,16 +6,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.cost import busy, link_traffic
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SIZE, W_WRITTEN, count_steps, gemm_steps
 from tests.mapping import naive
 
 small = st.integers(1, 9)
+Plan = tuple[naive.Problem, list[naive.Tile]]
 
 
 @st.composite
-def plans(draw, levels: int, divide: bool):
+def plans(draw: st.DrawFn, levels: int, divide: bool) -> Plan:
     """A problem with tiles of one or two levels; with ``divide``, as the search makes them."""
     problem = naive.Problem(
         b=draw(st.integers(1, 3)), m=draw(small), n=draw(small), k=draw(small),
@@ -33,7 +35,7 @@ def plans(draw, levels: int, divide: bool):
     return problem, tiles
 
 
-def lowered(problem: naive.Problem, tiles: list[naive.Tile]):
+def lowered(problem: naive.Problem, tiles: list[naive.Tile]) -> tuple[Ints, Ints, Ints]:
     p = np.zeros(at.P_SIZE, np.int64)
     b, m, n, k = problem.b, problem.m, problem.n, problem.k
     p[:4] = b, m, n, k
@@ -55,7 +57,7 @@ def lowered(problem: naive.Problem, tiles: list[naive.Tile]):
     return p, machine, choice
 
 
-def steps_of(p, machine, choice):
+def steps_of(p: Ints, machine: Ints, choice: Ints) -> tuple[Ints, Ints]:
     count = count_steps(p, machine, choice)
     bits = np.zeros((machine[at.C_LEVELS], 4, count), np.int64)
     work = np.zeros((count, W_SIZE), np.int64)
@@ -64,21 +66,21 @@ def steps_of(p, machine, choice):
 
 
 @given(plans(levels=1, divide=False))
-def test_steps_equal_a_plain_walk(plan):
+def test_steps_equal_a_plain_walk(plan: Plan) -> None:
     bits, _ = steps_of(*lowered(*plan))
     expected = np.array(naive.loads(*plan)).transpose(0, 2, 1)
     np.testing.assert_array_equal(bits, expected)
 
 
 @given(plans(levels=2, divide=True))
-def test_steps_of_two_levels_equal_a_plain_walk(plan):
+def test_steps_of_two_levels_equal_a_plain_walk(plan: Plan) -> None:
     bits, _ = steps_of(*lowered(*plan))
     expected = np.array(naive.loads(*plan)).transpose(0, 2, 1)
     np.testing.assert_array_equal(bits, expected)
 
 
 @given(plans(levels=2, divide=True))
-def test_closed_form_traffic_is_the_sum_of_the_steps(plan):
+def test_closed_form_traffic_is_the_sum_of_the_steps(plan: Plan) -> None:
     p, machine, choice = lowered(*plan)
     bits, _ = steps_of(p, machine, choice)
     for link in range(2):
@@ -89,7 +91,7 @@ def test_closed_form_traffic_is_the_sum_of_the_steps(plan):
 
 
 @given(plans(levels=1, divide=True))
-def test_closed_form_of_one_level_is_exact(plan):
+def test_closed_form_of_one_level_is_exact(plan: Plan) -> None:
     p, machine, choice = lowered(*plan)
     bits, work = steps_of(p, machine, choice)
     loaded, stored, _ = link_traffic(p, machine, choice, 0)
@@ -104,7 +106,7 @@ def test_closed_form_of_one_level_is_exact(plan):
 
 
 @given(plans(levels=2, divide=True))
-def test_every_product_is_computed_and_every_byte_moved(plan):
+def test_every_product_is_computed_and_every_byte_moved(plan: Plan) -> None:
     problem, _ = plan
     bits, work = steps_of(*lowered(*plan))
     macs = problem.b * problem.m * problem.n * problem.k

@@ -31,14 +31,14 @@ def two_readers() -> Graph:
     return verify(Graph("two", {t.name: t for t in tensors}, ops, ("b", "logits")))
 
 
-def test_bf16_changes_formats_alone():
+def test_bf16_changes_formats_alone() -> None:
     graph = two_readers()
     found = annotate(graph, load_recipe("bf16"))
     assert found.ops == graph.ops
     assert {t.format for t in found.tensors.values()} == {"bf16"}
 
 
-def test_int8_inserts_conversions_once_per_tensor():
+def test_int8_inserts_conversions_once_per_tensor() -> None:
     found = annotate(two_readers(), load_recipe("w8a8_int8"))
     kinds = [op.kind for op in found.ops]
     assert kinds == [
@@ -53,12 +53,12 @@ def test_int8_inserts_conversions_once_per_tensor():
     assert found.tensors["lm_head.weight"].format == "bf16"
 
 
-def test_two_of_four_keeps_half_of_the_codes():
+def test_two_of_four_keeps_half_of_the_codes() -> None:
     weight = annotate(two_readers(), load_recipe("w8a8_2to4")).tensors["a.weight"]
     assert weight.bits == 8 * 32 * 32 + (32 * 32 + 2 * 32 * 32)
 
 
-def test_a_table_that_others_read_keeps_its_own_copy():
+def test_a_table_that_others_read_keeps_its_own_copy() -> None:
     tensors = [
         Tensor("tokens", (6,), "input", "int64"),
         Tensor("table", (50, 32), "weight"),
@@ -77,13 +77,11 @@ def test_a_table_that_others_read_keeps_its_own_copy():
 
 @pytest.mark.parametrize("recipe", shipped())
 @pytest.mark.parametrize("model", ["llama-3-8b", "bert-base", "resnet-50", "vit-b-16"])
-def test_every_recipe_fits_every_shipped_model(model, recipe):
+def test_every_recipe_fits_every_shipped_model(model: str, recipe: str) -> None:
     graph = load(model).graph(GraphRequest(seq_len=32))
     found = annotate(graph, load_recipe(recipe))
     originals = [op.name for op in graph.ops]
     assert [op.name for op in found.ops if op.name in set(originals)] == originals
-    weights = [
-        found.tensors[op.inputs[1]] for op in found.ops if op.kind in ("matmul", "conv2d")
-    ]
+    weights = [found.tensors[op.inputs[1]] for op in found.ops if op.kind in ("matmul", "conv2d")]
     widest = max(t.bits / t.numel for t in weights)
     assert widest <= 16

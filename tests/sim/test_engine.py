@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim.jit import Ints
 from accelsim.mapping._core.steps import W_ARRAY, W_SIZE, W_VECTOR
 from accelsim.sim._core import engine, queues
 
 PS = 1000.0  # per cycle
+Schedule = tuple[Ints, list[int], list[int], int, int]
 
 
-def run(bits, array_cycles, vector_cycles=None, rate=(1.0,), setup=0, buffers=2, burst=10**9,
-        overhead=0, tile=0, drain=0, engines=8):  # fmt: skip
+def run(  # noqa: PLR0913 (one name per thing that a test can set)
+    bits: Ints,
+    array_cycles: Sequence[int],
+    vector_cycles: Sequence[int] | None = None,
+    rate: Sequence[float] = (1.0,),
+    setup: int = 0,
+    buffers: int = 2,
+    burst: int = 10**9,
+    overhead: int = 0,
+    tile: int = 0,
+    drain: int = 0,
+    engines: int = 8,
+) -> tuple[Ints, Ints, Ints]:
     """Simulate with ``rate`` ps per bit and link; returns result, transfers and unit times."""
     bits = np.asarray(bits, np.int64)
     work = np.zeros((bits.shape[2], W_SIZE), np.int64)
@@ -29,13 +44,13 @@ def run(bits, array_cycles, vector_cycles=None, rate=(1.0,), setup=0, buffers=2,
     return result, spans, steps
 
 
-def one_link(loads, stores):
+def one_link(loads: Sequence[int], stores: Sequence[int]) -> Ints:
     bits = np.zeros((1, 4, len(loads)), np.int64)
     bits[0, 0], bits[0, 3] = loads, stores
     return bits
 
 
-def test_loads_hide_behind_computation():
+def test_loads_hide_behind_computation() -> None:
     # Loads take 500 ps each, steps 1000 ps: only the first load is seen.
     result, _, steps = run(one_link([500] * 4, [0] * 4), [1] * 4)
     assert result[engine.RES_END] == 500 + 4 * 1000
@@ -43,37 +58,37 @@ def test_loads_hide_behind_computation():
     assert result[engine.RES_STALL0 + engine.CAUSE_DRAM] == 500
 
 
-def test_computation_hides_behind_loads():
+def test_computation_hides_behind_loads() -> None:
     # Loads take 3000 ps: the array waits for each; the last step ends 1000 ps after the last load.
     result, _, _ = run(one_link([3000] * 4, [0] * 4), [1] * 4)
     assert result[engine.RES_END] == 4 * 3000 + 1000
     assert result[engine.RES_LINK0] == 12000
 
 
-def test_one_buffer_forbids_overlap():
+def test_one_buffer_forbids_overlap() -> None:
     result, _, _ = run(one_link([500] * 4, [0] * 4), [1] * 4, buffers=1)
     assert result[engine.RES_END] == 4 * 1500
 
 
-def test_setup_is_hidden_by_running_ahead_and_seen_once():
+def test_setup_is_hidden_by_running_ahead_and_seen_once() -> None:
     result, _, _ = run(one_link([500] * 4, [0] * 4), [1] * 4, setup=200)
     assert result[engine.RES_END] == 200 + 500 + 4 * 1000
 
 
-def test_one_engine_pays_setup_for_every_transfer():
+def test_one_engine_pays_setup_for_every_transfer() -> None:
     # A transfer is issued when the one before it has ended: 4 x (2000 + 500), then the last step.
     result, _, _ = run(one_link([500] * 4, [0] * 4), [1] * 4, setup=2000, engines=1)
     assert result[engine.RES_END] == 4 * 2500 + 1000
 
 
-def test_stores_share_the_link_with_loads():
+def test_stores_share_the_link_with_loads() -> None:
     # Each step loads and stores 800 ps worth: the link is busy 1600 ps per step of 1000 ps.
     result, _, _ = run(one_link([800] * 5, [800] * 5), [1] * 5)
     assert result[engine.RES_LINK0] == 5 * 1600
     assert result[engine.RES_END] >= 5 * 1600
 
 
-def test_the_vector_unit_holds_back_the_array():
+def test_the_vector_unit_holds_back_the_array() -> None:
     # Vector work of 3 cycles per output: two outputs may wait, then the array does.
     result, _, _ = run(one_link([1] * 6, [1] * 6), [1] * 6, [3] * 6)
     assert result[engine.RES_VECTOR] == 6 * 3000
@@ -81,7 +96,7 @@ def test_the_vector_unit_holds_back_the_array():
     assert result[engine.RES_STALL0 + engine.CAUSE_VECTOR] > 0
 
 
-def test_pieces_of_a_late_tile_do_not_delay_one_that_is_needed_now():
+def test_pieces_of_a_late_tile_do_not_delay_one_that_is_needed_now() -> None:
     # W's second tile (1500 ps) is needed at step 3, A's tiles every step; A goes first.
     bits = np.zeros((1, 4, 4), np.int64)
     bits[0, 0] = 500
@@ -94,7 +109,7 @@ def test_pieces_of_a_late_tile_do_not_delay_one_that_is_needed_now():
     assert blocked[engine.RES_END] == 1000 + 4 * 1000 + 500
 
 
-def test_a_tile_is_passed_on_while_it_arrives():
+def test_a_tile_is_passed_on_while_it_arrives() -> None:
     # One outer tile of 8000 bits feeds four inner tiles of 2000: the first is passed on at 2000.
     bits = np.zeros((2, 4, 4), np.int64)
     bits[0, 0], bits[1, 0, 0] = 2000, 8000
@@ -103,7 +118,7 @@ def test_a_tile_is_passed_on_while_it_arrives():
     assert result[engine.RES_END] == 8000 + 200 + 1000
 
 
-def test_dispatch_tiles_and_drain_are_counted_by_cause():
+def test_dispatch_tiles_and_drain_are_counted_by_cause() -> None:
     result, _, _ = run(one_link([100] * 3, [0, 0, 100]), [1] * 3, overhead=700, tile=50, drain=300)
     stalls = result[engine.RES_STALL0 : engine.RES_LINK0]
     assert stalls[engine.CAUSE_OVERHEAD] == 700 + 3 * 50
@@ -115,7 +130,7 @@ steps_of = st.integers(1, 12)
 
 
 @st.composite
-def schedules(draw):
+def schedules(draw: st.DrawFn) -> Schedule:
     links, count = draw(st.integers(1, 3)), draw(steps_of)
     amount = st.integers(1, 4000)
     bits = np.zeros((links, 4, count), np.int64)
@@ -132,7 +147,7 @@ def schedules(draw):
 
 @settings(max_examples=200)
 @given(schedules())
-def test_every_schedule_respects_its_resources(schedule):
+def test_every_schedule_respects_its_resources(schedule: Schedule) -> None:
     bits, cycles, vector, buffers, burst = schedule
     links = bits.shape[0]
     rate = (0.5, 1.0, 2.0)[:links]
@@ -157,7 +172,7 @@ def test_every_schedule_respects_its_resources(schedule):
 
 @settings(max_examples=100)
 @given(schedules())
-def test_a_faster_link_is_at_most_a_percent_slower(schedule):
+def test_a_faster_link_is_at_most_a_percent_slower(schedule: Schedule) -> None:
     bits, cycles, vector, buffers, burst = schedule
     rate = np.array((0.5, 1.0, 2.0)[: bits.shape[0]])
     slow, _, _ = run(bits, cycles, vector, tuple(rate), 30, buffers, burst)

@@ -10,7 +10,7 @@ stream runs, folds follow each other every max(T, R) cycles, and skew is paid on
 
 from __future__ import annotations
 
-from accelsim.jit import leaf
+from accelsim.jit import Ints, leaf
 from accelsim.mapping._core.layout import (
     C_COLS,
     C_OUTPUT_DB,
@@ -29,20 +29,20 @@ from accelsim.mapping._core.layout import (
 
 
 @leaf
-def ceil_div(a, b):
+def ceil_div(a: int, b: int) -> int:
     """Smallest integer at or above a / b."""
     return (a + b - 1) // b
 
 
 @leaf
-def k_steps(problem, k):
+def k_steps(problem: Ints, k: int) -> int:
     """Steps along K after pruning, with the products that a PE adds per step."""
     kept = ceil_div(k * problem[P_K_NUM], problem[P_K_DEN])
     return ceil_div(kept, problem[P_K_PER_CYCLE])
 
 
 @leaf
-def k_rows(problem, machine):
+def k_rows(problem: Ints, machine: Ints) -> int:
     """Rows of a stationary fold that lie along K.
 
     Sums of different scale groups cannot be added before they are scaled, so a fold ends with its
@@ -55,7 +55,9 @@ def k_rows(problem, machine):
 
 
 @leaf
-def folds_and_stream(problem, machine, dataflow, m, n, k):
+def folds_and_stream(
+    problem: Ints, machine: Ints, dataflow: int, m: int, n: int, k: int
+) -> tuple[int, int]:
     """Number of folds and length of the stream of one fold, in cycles, on one array."""
     rows, cols = machine[C_ROWS], machine[C_COLS]
     steps = k_steps(problem, k)
@@ -71,7 +73,7 @@ def folds_and_stream(problem, machine, dataflow, m, n, k):
 
 
 @leaf
-def tile_cycles(problem, machine, dataflow, m, n, k):
+def tile_cycles(problem: Ints, machine: Ints, dataflow: int, m: int, n: int, k: int) -> int:
     """Cycles for which one array is occupied by a tile of m x n x k."""
     rows, cols = machine[C_ROWS], machine[C_COLS]
     folds, stream = folds_and_stream(problem, machine, dataflow, m, n, k)
@@ -85,7 +87,7 @@ def tile_cycles(problem, machine, dataflow, m, n, k):
 
 
 @leaf
-def fill_drain_cycles(machine, dataflow):
+def fill_drain_cycles(machine: Ints, dataflow: int) -> int:
     """Skew that a pipelined array pays once per op: first load, fill, and drain."""
     rows, cols = machine[C_ROWS], machine[C_COLS]
     if dataflow == OS:
@@ -94,7 +96,7 @@ def fill_drain_cycles(machine, dataflow):
 
 
 @leaf
-def operand_passes(machine, dataflow, m, n):
+def operand_passes(machine: Ints, dataflow: int, m: int, n: int) -> tuple[int, int]:
     """How often a tile's first and second operand are read from the nearest level.
 
     ``m`` and ``n`` are the share of one array; arrays that work on the same rows or columns get
@@ -109,7 +111,7 @@ def operand_passes(machine, dataflow, m, n):
 
 
 @leaf
-def k_folds(problem, machine, dataflow, k):
+def k_folds(problem: Ints, machine: Ints, dataflow: int, k: int) -> int:
     """Folds along K, after each of which partial sums leave the array."""
     if dataflow == OS:
         return 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.jit import leaf
+from accelsim.jit import Ints, leaf
 from accelsim.mapping._core.array import ceil_div, operand_passes, tile_cycles
 from accelsim.mapping._core.layout import OP_A, OP_C, OP_STORE, OP_W
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
@@ -23,7 +23,7 @@ H_DATAFLOW, H_HEADS, H_ROWS, H_QUERIES, H_KEYS, H_RESIDENT, H_SIZE = 0, 1, 2, 3,
 
 
 @leaf
-def last_key(attention, query, count):
+def last_key(attention: Ints, query: int, count: int) -> int:
     """Number of keys that a block of queries sees."""
     if attention[T_CAUSAL] == 0:
         return attention[T_KEYS]
@@ -32,7 +32,7 @@ def last_key(attention, query, count):
 
 
 @leaf
-def count_attention_steps(attention, choice):
+def count_attention_steps(attention: Ints, choice: Ints) -> int:
     """Blocks of the plan."""
     blocks = 0
     for query in range(0, attention[T_QUERIES], choice[H_QUERIES]):
@@ -42,7 +42,7 @@ def count_attention_steps(attention, choice):
 
 
 @leaf
-def block_bits(attention, choice):
+def block_bits(attention: Ints, choice: Ints) -> int:
     """Bits that a block needs in the nearest level: Q, K, V, probabilities and sums, per buffer."""
     rows = choice[H_HEADS] * attention[T_GROUP] * choice[H_QUERIES]
     keys = choice[H_HEADS] * choice[H_KEYS]
@@ -53,7 +53,16 @@ def block_bits(attention, choice):
 
 
 @leaf
-def _work_of(problem, machine, attention, choice, units, queries, keys, work):
+def _work_of(
+    problem: Ints,
+    machine: Ints,
+    attention: Ints,
+    choice: Ints,
+    units: int,
+    queries: int,
+    keys: int,
+    work: Ints,
+) -> None:
     """Array and port work of one block; every array has a share of its rows."""
     flow = choice[H_DATAFLOW]
     rows = ceil_div(attention[T_GROUP] * queries, choice[H_ROWS])
@@ -73,7 +82,9 @@ def _work_of(problem, machine, attention, choice, units, queries, keys, work):
 
 
 @leaf
-def _load_keys(attention, choice, units, keys, resident_keys, step, bits):
+def _load_keys(
+    attention: Ints, choice: Ints, units: int, keys: int, resident_keys: int, step: int, bits: Ints
+) -> None:
     """K and V: block by block into the nearest level, at once into outer ones when resident."""
     depths = attention[T_DEPTH] + attention[T_VALUE_DEPTH]
     bits[0, OP_W, step] = units * keys * depths * attention[T_K_BITS]
@@ -85,14 +96,16 @@ def _load_keys(attention, choice, units, keys, resident_keys, step, bits):
 
 
 @leaf
-def _everywhere(bits, which, step, amount):
+def _everywhere(bits: Ints, which: int, step: int, amount: int) -> None:
     """Add to a queue's tile on every link."""
     for link in range(bits.shape[0]):
         bits[link, which, step] += amount
 
 
 @leaf
-def attention_steps(problem, machine, attention, choice, bits, work):
+def attention_steps(
+    problem: Ints, machine: Ints, attention: Ints, choice: Ints, bits: Ints, work: Ints
+) -> None:
     """Fill the step arrays of fused attention; see ``steps.gemm_steps`` for their shapes."""
     step = 0
     outputs = attention[T_UNITS] * attention[T_GROUP] * attention[T_QUERIES]
@@ -111,15 +124,15 @@ def attention_steps(problem, machine, attention, choice, bits, work):
                 _load_keys(attention, choice, units, keys, whole, step, bits)
                 mask = share(attention[T_MASK_BITS], rows * keys, scores)
                 _everywhere(bits, OP_C, step, mask)
-                _work_of(
-                    problem, machine, attention, choice, units, queries, keys, work[step]
-                )
+                _work_of(problem, machine, attention, choice, units, queries, keys, work[step])
                 step += 1
             _finish_rows(attention, rows, outputs, step - 1, bits, work)
 
 
 @leaf
-def _finish_rows(attention, rows, outputs, step, bits, work):
+def _finish_rows(
+    attention: Ints, rows: int, outputs: int, step: int, bits: Ints, work: Ints
+) -> None:
     """What the last block of a row of blocks adds: the epilogue and the store."""
     stored = share(attention[T_O_BITS], rows, outputs)
     _everywhere(bits, OP_STORE, step, stored)

@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel, leaf
+from accelsim.jit import Floats, Ints, kernel, leaf
 from accelsim.mapping._core.array import ceil_div, fill_drain_cycles
 from accelsim.mapping._core.layout import (
-    B,
     C_LEVELS,
     DIMS,
-    K,
     L_BITS,
     L_BUFFERS,
     L_PORTS,
-    M,
-    N,
     OP_A,
     OP_W,
     ORDERS,
@@ -43,6 +39,10 @@ from accelsim.mapping._core.layout import (
     S_DATAFLOW,
     S_LEVEL0,
     S_STRIDE,
+    B,
+    K,
+    M,
+    N,
 )
 from accelsim.mapping._core.tile import (
     a_tile_bits,
@@ -59,7 +59,7 @@ _ORDER_TABLE = np.array(ORDERS, dtype=np.int64)
 
 
 @leaf
-def tile_size(problem, machine, choice, level, dim):
+def tile_size(problem: Ints, machine: Ints, choice: Ints, level: int, dim: int) -> int:
     """Tile size of a level; above the last level stands the whole problem."""
     if level >= machine[C_LEVELS]:
         return problem[P_B + dim]
@@ -67,7 +67,7 @@ def tile_size(problem, machine, choice, level, dim):
 
 
 @leaf
-def loop_dim(choice, level, position):
+def loop_dim(choice: Ints, level: int, position: int) -> int:
     """Dimension of a loop: position 0 is the batch loop."""
     if position == 0:
         return B
@@ -75,17 +75,17 @@ def loop_dim(choice, level, position):
 
 
 @leaf
-def concerns(problem, operand, dim):
+def concerns(problem: Ints, operand: int, dim: int) -> bool:
     """Whether a loop over ``dim`` changes the tile of an operand (0 A, 1 W, 2 output)."""
     if operand == OP_A:
         return dim != N
     if operand == OP_W:
-        return dim == N or dim == K or (dim == B and problem[P_W_BATCHED] == 1)
+        return dim in (N, K) or (dim == B and problem[P_W_BATCHED] == 1)
     return dim != K
 
 
 @leaf
-def passes(problem, machine, choice, link, operand):
+def passes(problem: Ints, machine: Ints, choice: Ints, link: int, operand: int) -> int:
     """How often an operand crosses a link as a whole."""
     total = 1
     pending = 1
@@ -106,12 +106,12 @@ def passes(problem, machine, choice, link, operand):
 
 
 @leaf
-def _tiles_of(problem, machine, choice, link, dim):
+def _tiles_of(problem: Ints, machine: Ints, choice: Ints, link: int, dim: int) -> int:
     return ceil_div(problem[P_B + dim], tile_size(problem, machine, choice, link, dim))
 
 
 @leaf
-def a_bits_once(problem, machine, choice, link):
+def a_bits_once(problem: Ints, machine: Ints, choice: Ints, link: int) -> int:
     """Bits of one pass of the first operand: halos of a convolution overlap."""
     if problem[P_CONV] == 0:
         return problem[P_A_BITS]
@@ -130,7 +130,7 @@ def a_bits_once(problem, machine, choice, link):
 
 
 @leaf
-def link_traffic(problem, machine, choice, link):
+def link_traffic(problem: Ints, machine: Ints, choice: Ints, link: int) -> tuple[int, int, int]:
     """Bits that cross a link: loaded, stored, and how often partial sums leave the level."""
     loaded = a_bits_once(problem, machine, choice, link) * passes(
         problem, machine, choice, link, OP_A
@@ -143,7 +143,9 @@ def link_traffic(problem, machine, choice, link):
 
 
 @leaf
-def level_bits(problem, machine, levels, choice, level, partial):
+def level_bits(
+    problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, partial: bool
+) -> int:
     """Bits that a level holds: tiles of all operands with their buffers."""
     b = tile_size(problem, machine, choice, level, B)
     m = tile_size(problem, machine, choice, level, M)
@@ -162,7 +164,9 @@ def level_bits(problem, machine, levels, choice, level, partial):
 
 
 @kernel
-def busy(problem, machine, levels, choice, rates):
+def busy(
+    problem: Ints, machine: Ints, levels: Ints, choice: Ints, rates: Floats
+) -> tuple[int, int, int, int, float]:
     """Sum over all tiles, edges included.
 
     Returns array cycles, bits read and written at the nearest level's port for operands and
@@ -192,7 +196,7 @@ def busy(problem, machine, levels, choice, rates):
 
 
 @leaf
-def _corner(problem, sizes, corner, extent):
+def _corner(problem: Ints, sizes: tuple[int, int, int, int], corner: int, extent: Ints) -> int:
     """Number of tiles that are whole or cut in each dimension as ``corner`` says; their sizes."""
     count = 1
     for dim in range(DIMS):
@@ -208,14 +212,14 @@ def _corner(problem, sizes, corner, extent):
 
 
 @leaf
-def port_ps(levels, rates, read, written):
+def port_ps(levels: Ints, rates: Floats, read: float, written: float) -> float:
     """Picoseconds of the nearest level's port or ports."""
     bits = max(read, written) if levels[0, L_PORTS] == 2 else read + written
     return np.ceil(bits * rates[R_PORT0])
 
 
 @leaf
-def edge_ps(problem, machine, choice, rates):
+def edge_ps(problem: Ints, machine: Ints, choice: Ints, rates: Floats) -> tuple[float, float]:
     """Time before the first tile can start, and after the last one has left the array."""
     b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
     n, k = tile_size(problem, machine, choice, 0, N), tile_size(problem, machine, choice, 0, K)
@@ -235,29 +239,26 @@ def edge_ps(problem, machine, choice, rates):
 
 
 @leaf
-def first_level_partial(problem, machine, choice):
+def first_level_partial(problem: Ints, machine: Ints, choice: Ints) -> bool:
     """Whether the nearest level must hold partial sums of its tile."""
     k = tile_size(problem, machine, choice, 0, K)
     if k >= problem[P_B + K]:
         return False
     b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
-    return not sums_stay(
-        problem, machine, choice, b, m, tile_size(problem, machine, choice, 0, N)
-    )
+    return not sums_stay(problem, machine, choice, b, m, tile_size(problem, machine, choice, 0, N))
 
 
 @leaf
-def fits(problem, machine, levels, choice, level, visits_below):
+def fits(
+    problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, visits_below: int
+) -> bool:
     """Whether the tiles of a level fit; ``visits_below`` > 1 means that partial sums arrive."""
-    if level == 0:
-        partial = first_level_partial(problem, machine, choice)
-    else:
-        partial = visits_below > 1
-    return level_bits(problem, machine, levels, choice, level, partial) <= levels[level, L_BITS]
+    spilled = first_level_partial(problem, machine, choice) if level == 0 else visits_below > 1
+    return level_bits(problem, machine, levels, choice, level, spilled) <= levels[level, L_BITS]
 
 
 @leaf
-def link_ps_and_cost(rates, link, loaded, stored):
+def link_ps_and_cost(rates: Floats, link: int, loaded: int, stored: int) -> tuple[float, float]:
     """Picoseconds and femtojoules of the bits that cross a link."""
     bits = float(loaded) + float(stored)
     return bits * rates[R_LINK0 + link], bits * rates[R_COST0 + link]

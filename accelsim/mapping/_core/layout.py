@@ -20,7 +20,8 @@ OS, WS, IS = 0, 1, 2
     P_K_NUM, P_K_DEN,  # kept share of K (2:4 is 1/2)
     P_K_PER_CYCLE, P_CYCLES_PER_STEP,
     P_GROUP, P_GROUP_CYCLES,  # length of a scale group along K (0: none), cycles per group
-    P_CONV, P_OUT_W, P_OUT_H, P_STRIDE_H, P_KERNEL_H, P_IN_H, P_IN_ROW_BITS, P_TAPS, P_A_ELEMENT_BITS,
+    P_CONV, P_OUT_W, P_OUT_H, P_STRIDE_H, P_KERNEL_H, P_IN_H, P_IN_ROW_BITS, P_TAPS,
+    P_A_ELEMENT_BITS,
     P_VECTOR_MILLICYCLES,  # vector work of the whole op, in 1/1000 cycle
     P_SIZE,
 ) = range(26 + 1)  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel, leaf
+from accelsim.jit import Floats, Ints, kernel, leaf
 from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.cost import (
     a_bits_once,
@@ -46,19 +46,26 @@ _BOUND, _EDGE, _OCCUPIED, _READ, _WRITTEN = 0, 1, 2, 3, 4
 
 
 @leaf
-def vector_ps(problem, rates):
+def vector_ps(problem: Ints, rates: Floats) -> float:
     """Picoseconds of the vector unit for the whole op."""
     return problem[P_VECTOR_MILLICYCLES] * 1e-3 * rates[R_PS_PER_CYCLE]
 
 
 @kernel
-def inner_candidates(problem, machine, levels, rates, heads, sizes, counts):
+def inner_candidates(
+    problem: Ints,
+    machine: Ints,
+    levels: Ints,
+    rates: Floats,
+    heads: Ints,
+    sizes: Ints,
+    counts: Ints,
+) -> tuple[Ints, Floats]:
     """Return nearest-level choices that fit, and what bounds them, sorted by the bound.
 
-    Args:
-        heads: int64 ``[n, 4]``, a dataflow and a split over batch, rows and columns each.
-        sizes: int64 ``[4, max]``, candidate tile sizes per dimension.
-        counts: int64 ``[4]``, how many of them there are.
+    Takes the vectors of ``layout``, and ``heads``: int64 ``[n, 4]``, a dataflow and a split over
+    batch, rows and columns each; ``sizes``: int64 ``[4, max]``, candidate tile sizes per dimension;
+    ``counts``: int64 ``[4]``, how many of them there are.
     """
     n_heads = heads.shape[0]
     total = n_heads * counts[0] * counts[1] * counts[2] * counts[3]
@@ -75,7 +82,9 @@ def inner_candidates(problem, machine, levels, rates, heads, sizes, counts):
         lead, tail = edge_ps(problem, machine, choice, rates)
         choices[found] = choice
         facts[found, _EDGE] = lead + tail
-        facts[found, _OCCUPIED] = max(occupied, _turnaround(problem, levels, rates, choice, occupied))
+        facts[found, _OCCUPIED] = max(
+            occupied, _turnaround(problem, levels, rates, choice, occupied)
+        )
         facts[found, _BOUND] = lead + tail + max(facts[found, _OCCUPIED], floor)
         facts[found, _READ] = read
         facts[found, _WRITTEN] = written
@@ -85,7 +94,7 @@ def inner_candidates(problem, machine, levels, rates, heads, sizes, counts):
 
 
 @leaf
-def _turnaround(problem, levels, rates, choice, occupied):
+def _turnaround(problem: Ints, levels: Ints, rates: Floats, choice: Ints, occupied: float) -> float:
     """Time when buffers limit: each is waited for, filled and used before it is filled again."""
     steps = 1
     for dim in range(DIMS):
@@ -94,7 +103,7 @@ def _turnaround(problem, levels, rates, choice, occupied):
 
 
 @leaf
-def _decode(flat, n_heads, heads, sizes, counts, choice):
+def _decode(flat: int, n_heads: int, heads: Ints, sizes: Ints, counts: Ints, choice: Ints) -> None:
     for i in range(heads.shape[1]):
         choice[i] = heads[flat % n_heads, i]
     rest = flat // n_heads
@@ -105,7 +114,7 @@ def _decode(flat, n_heads, heads, sizes, counts, choice):
 
 
 @leaf
-def _traffic_floor(problem, machine, rates):
+def _traffic_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
     """Time of the slowest link for what must cross it once, and of the vector unit."""
     bits = problem[P_A_BITS] + problem[P_W_BITS] + problem[P_O_BITS] + problem[P_X_BITS]
     floor = vector_ps(problem, rates)
@@ -115,7 +124,16 @@ def _traffic_floor(problem, machine, rates):
 
 
 @leaf
-def _evaluate_nearest(problem, machine, levels, rates, choice, facts, above, best):
+def _evaluate_nearest(
+    problem: Ints,
+    machine: Ints,
+    levels: Ints,
+    rates: Floats,
+    choice: Ints,
+    facts: Floats,
+    above: Floats,
+    best: Floats,
+) -> int:
     """Try the loop orders of the nearest level under fixed outer levels; update ``best``."""
     evaluated = 0
     for order in range(_N_ORDERS):
@@ -138,7 +156,19 @@ def _evaluate_nearest(problem, machine, levels, rates, choice, facts, above, bes
 
 
 @kernel
-def _descend(problem, machine, levels, rates, sizes, counts, choice, facts, level, above, best):
+def _descend(
+    problem: Ints,
+    machine: Ints,
+    levels: Ints,
+    rates: Floats,
+    sizes: Ints,
+    counts: Ints,
+    choice: Ints,
+    facts: Floats,
+    level: int,
+    above: Floats,
+    best: Floats,
+) -> int:
     """Choose tiles and order of ``level`` and of all levels inside it."""
     if level == 0:
         return _evaluate_nearest(problem, machine, levels, rates, choice, facts, above, best)
@@ -174,7 +204,9 @@ def _descend(problem, machine, levels, rates, sizes, counts, choice, facts, leve
 
 
 @leaf
-def _set_outer(problem, sizes, counts, choice, base, flat):
+def _set_outer(
+    problem: Ints, sizes: Ints, counts: Ints, choice: Ints, base: int, flat: int
+) -> bool:
     """Write the outer tile number ``flat``; False unless it is made of whole inner tiles."""
     rest = flat
     for dim in range(DIMS):
@@ -188,7 +220,7 @@ def _set_outer(problem, sizes, counts, choice, base, flat):
 
 
 @leaf
-def _same_as_first(problem, machine, choice, level):
+def _same_as_first(problem: Ints, machine: Ints, choice: Ints, level: int) -> bool:
     """Whether the order of a level's loops cannot matter: at most one of them runs."""
     running = 0
     for dim in range(1, DIMS):
@@ -200,7 +232,15 @@ def _same_as_first(problem, machine, choice, level):
 
 
 @kernel
-def search(problem, machine, levels, rates, heads, sizes, counts):
+def search(
+    problem: Ints,
+    machine: Ints,
+    levels: Ints,
+    rates: Floats,
+    heads: Ints,
+    sizes: Ints,
+    counts: Ints,
+) -> tuple[Ints, float, float, int]:
     """Return the best choice, its latency in ps, its cost in fJ, and how many were evaluated.
 
     A latency of infinity means that nothing fits.

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel, leaf
+from accelsim.jit import Ints, kernel, leaf
 from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.cost import concerns, loop_dim, tile_size
 from accelsim.mapping._core.layout import (
-    B,
     C_LEVELS,
     DIMS,
-    K,
-    M,
-    N,
     OP_A,
     OP_C,
     OP_W,
@@ -21,6 +17,10 @@ from accelsim.mapping._core.layout import (
     P_ACC_BITS,
     P_B,
     P_VECTOR_MILLICYCLES,
+    B,
+    K,
+    M,
+    N,
 )
 from accelsim.mapping._core.tile import (
     a_tile_bits,
@@ -39,7 +39,7 @@ W_ARRAY, W_READ, W_WRITTEN, W_VECTOR, W_SUMS, W_SIZE = 0, 1, 2, 3, 4, 5
 
 
 @leaf
-def count_steps(problem, machine, choice):
+def count_steps(problem: Ints, machine: Ints, choice: Ints) -> int:
     """Tiles of the nearest level."""
     steps = np.int64(1)
     for dim in range(DIMS):
@@ -48,7 +48,9 @@ def count_steps(problem, machine, choice):
 
 
 @leaf
-def _place(problem, machine, choice, index, offset, extent, level):
+def _place(
+    problem: Ints, machine: Ints, choice: Ints, index: Ints, offset: Ints, extent: Ints, level: int
+) -> None:
     """Recompute offsets and extents of ``level`` and of all levels inside it."""
     for inside in range(level + 1):
         at = level - inside
@@ -61,7 +63,9 @@ def _place(problem, machine, choice, index, offset, extent, level):
 
 
 @leaf
-def _advance(problem, machine, choice, index, offset, extent):
+def _advance(
+    problem: Ints, machine: Ints, choice: Ints, index: Ints, offset: Ints, extent: Ints
+) -> int:
     """Step the innermost loop that can; return the outermost level that moved, or -1 at the end."""
     for level in range(machine[C_LEVELS]):
         for back in range(DIMS):
@@ -77,28 +81,30 @@ def _advance(problem, machine, choice, index, offset, extent):
 
 
 @leaf
-def _moved(problem, operand, offset, last):
-    for dim in range(DIMS):
+def _moved(problem: Ints, operand: int, offset: Ints, last: Ints) -> bool:
+    for dim in range(DIMS):  # noqa: SIM110 (any() over a generator does not compile)
         if concerns(problem, operand, dim) and offset[dim] != last[dim]:
             return True
     return False
 
 
 @leaf
-def _operand_bits(problem, operand, extent):
+def _operand_bits(problem: Ints, operand: int, extent: Ints) -> int:
     if operand == OP_A:
         return a_tile_bits(problem, extent[B], extent[M], extent[K])
     return w_tile_bits(problem, extent[B], extent[N], extent[K])
 
 
 @leaf
-def _remember(offset, last):
+def _remember(offset: Ints, last: Ints) -> None:
     for dim in range(DIMS):
         last[dim] = offset[dim]
 
 
 @leaf
-def _load_step(problem, levels_used, step, offset, extent, last, loads):
+def _load_step(
+    problem: Ints, levels_used: int, step: int, offset: Ints, extent: Ints, last: Ints, loads: Ints
+) -> None:
     """Record what must be loaded before ``step``, for every link."""
     for level in range(levels_used):
         for operand in (OP_A, OP_W):
@@ -113,7 +119,16 @@ def _load_step(problem, levels_used, step, offset, extent, last, loads):
 
 
 @leaf
-def _finish_output(problem, levels_used, step, offset, extent, before, before_extent, stores):
+def _finish_output(
+    problem: Ints,
+    levels_used: int,
+    step: int,
+    offset: Ints,
+    extent: Ints,
+    before: Ints,
+    before_extent: Ints,
+    stores: Ints,
+) -> None:
     """Record stores of output tiles that ``step`` leaves behind (all of them at the end)."""
     for level in range(levels_used):
         if step >= 0 and not _moved(problem, OP_C, offset[level], before[level]):
@@ -126,7 +141,9 @@ def _finish_output(problem, levels_used, step, offset, extent, before, before_ex
 
 
 @leaf
-def _work_step(problem, machine, choice, extent, last_k, work):
+def _work_step(
+    problem: Ints, machine: Ints, choice: Ints, extent: Ints, last_k: bool, work: Ints
+) -> None:
     b, m, n, k = extent[B], extent[M], extent[N], extent[K]
     read, written = port_bits(problem, machine, choice, b, m, n, k)
     work[W_ARRAY] = array_cycles(problem, machine, choice, b, m, n, k)
@@ -139,13 +156,14 @@ def _work_step(problem, machine, choice, extent, last_k, work):
 
 
 @kernel
-def gemm_steps(problem, machine, choice, loads, stores, work):
+def gemm_steps(
+    problem: Ints, machine: Ints, choice: Ints, loads: Ints, stores: Ints, work: Ints
+) -> None:
     """Fill the step arrays of a batch of matrix products.
 
-    Args:
-        loads: int64 ``[levels, 3, steps]``, bits loaded over a link before a step; zeroed.
-        stores: int64 ``[levels, steps]``, bits stored over a link after a step; zeroed.
-        work: int64 ``[steps, W_SIZE]``; zeroed.
+    ``loads`` is int64 ``[levels, 3, steps]``, bits loaded over a link before a step; ``stores``
+    int64 ``[levels, steps]``, bits stored over it after the step; ``work`` int64 ``[steps,
+    W_SIZE]``. All are zero at first. The other vectors are those of ``layout``.
     """
     used = machine[C_LEVELS]
     index = np.zeros((used, DIMS), np.int64)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from accelsim.jit import leaf
+import numpy as np
+
+from accelsim.jit import Ints, leaf
 from accelsim.mapping._core.array import (
     IS,
     ceil_div,
@@ -40,17 +42,25 @@ from accelsim.mapping._core.layout import (
     S_SPLIT_N,
 )
 
+_EXACT = 2**62
+
 
 @leaf
-def share(bits, part, whole):
-    """Bits of ``part`` elements out of ``whole``, rounded up; exact for operands below 2^62 bits."""
+def share(bits: int, part: int, whole: int) -> int:
+    """Bits of ``part`` elements out of ``whole``, rounded up."""
     if part >= whole:
         return bits
-    return int(-(-(float(bits) * float(part)) // float(whole)))
+    each, rest = bits // whole, bits % whole
+    if rest == 0:
+        return each * part
+    if rest < _EXACT // part:
+        return each * part + ceil_div(rest * part, whole)
+    # Only metadata leaves a rest; of operands this large a bit more or less does not matter.
+    return each * part + np.int64(np.ceil(float(rest) * (float(part) / float(whole))))
 
 
 @leaf
-def a_tile_bits(problem, b, m, k):
+def a_tile_bits(problem: Ints, b: int, m: int, k: int) -> int:
     """Bits of the first operand's tile; a convolution loads whole input rows with their halo."""
     if problem[P_CONV] == 0:
         return share(problem[P_A_BITS], b * m * k, problem[P_B] * problem[P_M] * problem[P_K])
@@ -66,7 +76,7 @@ def a_tile_bits(problem, b, m, k):
 
 
 @leaf
-def w_tile_bits(problem, b, n, k):
+def w_tile_bits(problem: Ints, b: int, n: int, k: int) -> int:
     """Bits of the second operand's tile."""
     if problem[P_W_BATCHED] == 1:
         return share(problem[P_W_BITS], b * n * k, problem[P_B] * problem[P_N] * problem[P_K])
@@ -74,19 +84,19 @@ def w_tile_bits(problem, b, n, k):
 
 
 @leaf
-def out_tile_bits(problem, b, m, n):
+def out_tile_bits(problem: Ints, b: int, m: int, n: int) -> int:
     """Bits of the finished output tile."""
     return share(problem[P_O_BITS], b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
 
 
 @leaf
-def epilogue_tile_bits(problem, b, m, n):
+def epilogue_tile_bits(problem: Ints, b: int, m: int, n: int) -> int:
     """Bits that the fused epilogue reads for an output tile."""
     return share(problem[P_X_BITS], b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
 
 
 @leaf
-def array_share(choice, b, m, n):
+def array_share(choice: Ints, b: int, m: int, n: int) -> tuple[int, int, int]:
     """The part of a tile that one array works on: batch entries, rows, columns."""
     return (
         ceil_div(b, choice[S_SPLIT_B]),
@@ -96,20 +106,20 @@ def array_share(choice, b, m, n):
 
 
 @leaf
-def array_cycles(problem, machine, choice, b, m, n, k):
+def array_cycles(problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int, k: int) -> int:
     """Cycles for which the arrays are occupied by a tile; they work side by side."""
     own_b, own_m, own_n = array_share(choice, b, m, n)
     return own_b * tile_cycles(problem, machine, choice[S_DATAFLOW], own_m, own_n, k)
 
 
 @leaf
-def sums_stay(problem, machine, choice, b, m, n):
+def sums_stay(problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int) -> bool:
     """Whether partial sums of a whole tile stay in accumulator memory between steps along K."""
     return b * m * n * problem[P_ACC_BITS] <= machine[C_ACC_BITS] * machine[C_COUNT]
 
 
 @leaf
-def fold_sums_stay(problem, machine, choice, m, n):
+def fold_sums_stay(problem: Ints, machine: Ints, choice: Ints, m: int, n: int) -> bool:
     """Whether partial sums of one fold's columns stay in accumulator memory between folds of K."""
     _, own_m, own_n = array_share(choice, 1, m, n)
     held = own_n if choice[S_DATAFLOW] == IS else own_m
@@ -117,7 +127,9 @@ def fold_sums_stay(problem, machine, choice, m, n):
 
 
 @leaf
-def port_bits(problem, machine, choice, b, m, n, k):
+def port_bits(
+    problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int, k: int
+) -> tuple[int, int]:
     """Bits that a tile reads from and writes to the nearest level: operands and partial sums."""
     _, own_m, own_n = array_share(choice, b, m, n)
     passes_a, passes_w = operand_passes(machine, choice[S_DATAFLOW], own_m, own_n)
@@ -140,7 +152,9 @@ def port_bits(problem, machine, choice, b, m, n, k):
 
 
 @leaf
-def accumulator_bits(problem, machine, choice, b, m, n, k):
+def accumulator_bits(
+    problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int, k: int
+) -> int:
     """Bits that a tile moves in and out of accumulator memory; 0 where there is none."""
     if machine[C_ACC_BITS] == 0:
         return 0

@@ -12,17 +12,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel, leaf
+from accelsim.jit import Floats, Index, Ints, kernel, leaf
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_VECTOR, W_WRITTEN
 from accelsim.sim._core.queues import (
     ARRAY_END,
     ARRAY_START,
     AT,
     END,
+    LANE_BUFFERS,
     LANE_BUSY,
     LANE_COMPUTED,
     LANE_FREE,
-    LANE_BUFFERS,
     LOADS,
     Q_CAUSE,
     Q_COUNT,
@@ -51,7 +51,9 @@ RES_SIZE = RES_LINK0 + 4
 
 
 @leaf
-def _move(bits, index, spans, steps, queue, lane, rate):
+def _move(
+    bits: Ints, index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints, rate: Floats
+) -> None:
     link, which, start = earliest(bits, index, spans, steps, queue, lane)
     if link < 0:
         raise RuntimeError("engine: nothing can move although a tile is missing")
@@ -59,8 +61,17 @@ def _move(bits, index, spans, steps, queue, lane, rate):
 
 
 @leaf
-def _arrival(step, bits, index, spans, steps, queue, lane, rate):
-    """Move tiles until the step has what it needs; return when it had, and the cause of the wait."""
+def _arrival(
+    step: int,
+    bits: Ints,
+    index: Index,
+    spans: Ints,
+    steps: Ints,
+    queue: Ints,
+    lane: Ints,
+    rate: Floats,
+) -> tuple[int, int]:
+    """Move tiles until the step has what it needs; return when it had, and why it waited."""
     latest, cause = np.int64(0), np.int64(CAUSE_DRAM)
     for which in range(LOADS):
         tile = index[AT, 0, which, step]
@@ -75,7 +86,16 @@ def _arrival(step, bits, index, spans, steps, queue, lane, rate):
 
 
 @leaf
-def _store_slot(step, bits, index, spans, steps, queue, lane, rate):
+def _store_slot(
+    step: int,
+    bits: Ints,
+    index: Index,
+    spans: Ints,
+    steps: Ints,
+    queue: Ints,
+    lane: Ints,
+    rate: Floats,
+) -> int:
     """Move tiles until an output buffer is free; return when it was."""
     before = index[AT, 0, STORE, step] - lane[0, LANE_BUFFERS]
     if bits[0, STORE, step] == 0 or before < 0:
@@ -86,7 +106,7 @@ def _store_slot(step, bits, index, spans, steps, queue, lane, rate):
 
 
 @leaf
-def _port_ps(step, bits, work, parameters, port_ps_per_bit):
+def _port_ps(step: int, bits: Ints, work: Ints, parameters: Ints, port_ps_per_bit: float) -> int:
     """Time of the nearest level's port for a step: the array's accesses and the DMA's."""
     loaded = 0
     for which in range(LOADS):
@@ -98,7 +118,7 @@ def _port_ps(step, bits, work, parameters, port_ps_per_bit):
 
 
 @leaf
-def _tail(result, end, array_end, vector_end, drain):
+def _tail(result: Ints, end: int, array_end: int, vector_end: int, drain: int) -> None:
     """Share what comes after the last array step among its causes."""
     result[RES_END] = end
     left = end - array_end
@@ -111,7 +131,17 @@ def _tail(result, end, array_end, vector_end, drain):
 
 
 @leaf
-def _vector(step, work, parameters, ps_per_cycle, ready, slot, free, result, steps):
+def _vector(
+    step: int,
+    work: Ints,
+    parameters: Ints,
+    ps_per_cycle: float,
+    ready: int,
+    slot: int,
+    free: int,
+    result: Ints,
+    steps: Ints,
+) -> int:
     """Run the vector unit on a finished output; return when it ends."""
     begin = max(ready + parameters[E_DRAIN], free, slot)
     spent = np.int64(np.ceil(work[step, W_VECTOR] * 1e-3 * ps_per_cycle))
@@ -122,7 +152,16 @@ def _vector(step, work, parameters, ps_per_cycle, ready, slot, free, result, ste
 
 
 @leaf
-def _flush(bits, index, spans, steps, queue, lane, rate, result):
+def _flush(
+    bits: Ints,
+    index: Index,
+    spans: Ints,
+    steps: Ints,
+    queue: Ints,
+    lane: Ints,
+    rate: Floats,
+    result: Ints,
+) -> int:
     """Store what is left; return when the last store ends."""
     end = np.int64(0)
     for link in range(bits.shape[0]):
@@ -136,7 +175,15 @@ def _flush(bits, index, spans, steps, queue, lane, rate, result):
 
 
 @kernel
-def run(bits, work, lane, rate, parameters, ps_per_cycle, port_ps_per_bit):
+def run(
+    bits: Ints,
+    work: Ints,
+    lane: Ints,
+    rate: Floats,
+    parameters: Ints,
+    ps_per_cycle: float,
+    port_ps_per_bit: float,
+) -> tuple[Ints, Ints, Ints, Ints]:
     """Simulate one op.
 
     Args:
@@ -145,7 +192,8 @@ def run(bits, work, lane, rate, parameters, ps_per_cycle, port_ps_per_bit):
         lane: int64 ``[links, LANE_RING + engines]`` with the constants of each link; overwritten.
         rate: float64 ``[links]``, picoseconds per bit.
         parameters: int64 ``[E_SIZE]``.
-        ps_per_cycle, port_ps_per_bit: picoseconds.
+        ps_per_cycle: picoseconds.
+        port_ps_per_bit: picoseconds, of the nearest level's port.
 
     Returns:
         The result vector; transfers ``[2, links, 4, tiles]``; array and vector ``[4, steps]``; the

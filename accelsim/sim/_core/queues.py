@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import kernel, leaf
+from accelsim.jit import Floats, Index, Ints, kernel, leaf
 
 LOADS = 3  # operands A, W and C (partial sums and epilogue inputs)
 STORE = 3
@@ -21,7 +21,7 @@ NEVER = np.int64(2**62)
 # spans  [2, links, 4, steps]    START and END of every tile's transfer, in ps
 # steps  [4, steps]              start and end of array and vector unit, in ps
 # queue  [links, 4, Q_SIZE]      what a queue is doing
-# lane   [links, LANE_RING + engines]  what a link is doing, and the end times of its newest transfers
+# lane   [links, LANE_RING + engines]  what a link is doing, and when its newest transfers ended
 # rate   [links]                 float64; picoseconds per bit
 FIRST, AT = 0, 1
 START, END = 0, 1
@@ -48,7 +48,7 @@ ARRAY_START, ARRAY_END, VECTOR_START, VECTOR_END = 0, 1, 2, 3
 
 
 @kernel
-def number_tiles(bits, queue):
+def number_tiles(bits: Ints, queue: Ints) -> Index:
     """Number the tiles of every queue."""
     links, queues, steps = bits.shape
     index = np.zeros((2, links, queues, steps + 1), np.int32)
@@ -68,7 +68,9 @@ def number_tiles(bits, queue):
 
 
 @leaf
-def _buffer_free(index, spans, steps, queue, lane, link, which):
+def _buffer_free(
+    index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints, link: int, which: int
+) -> int:
     """When a buffer is free for a tile: its predecessor by ``buffers`` is no longer used."""
     before = queue[link, which, Q_MOVED] - lane[link, LANE_BUFFERS]
     if before < 0:
@@ -85,7 +87,9 @@ def _buffer_free(index, spans, steps, queue, lane, link, which):
 
 
 @leaf
-def _arrived_outside(bits, index, spans, queue, link, which):
+def _arrived_outside(
+    bits: Ints, index: Index, spans: Ints, queue: Ints, link: int, which: int
+) -> int:
     """When the next level out holds what a tile is made of; pieces count as they arrive."""
     if link + 1 == bits.shape[0]:
         return np.int64(0)
@@ -106,7 +110,7 @@ def _arrived_outside(bits, index, spans, queue, link, which):
 
 
 @leaf
-def _store_ready(index, spans, steps, queue, lane, link):
+def _store_ready(index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints, link: int) -> int:
     """When a finished tile can leave: after the vector unit, or after all its parts have come."""
     step = index[FIRST, link, STORE, queue[link, STORE, Q_MOVED]]
     if link == 0:
@@ -120,7 +124,16 @@ def _store_ready(index, spans, steps, queue, lane, link):
 
 
 @leaf
-def _ready(bits, index, spans, steps, queue, lane, link, which):
+def _ready(
+    bits: Ints,
+    index: Index,
+    spans: Ints,
+    steps: Ints,
+    queue: Ints,
+    lane: Ints,
+    link: int,
+    which: int,
+) -> int:
     """When the next tile's transfer may be issued; remembered once it is known."""
     if which == STORE:
         ready = _store_ready(index, spans, steps, queue, lane, link)
@@ -136,7 +149,16 @@ def _ready(bits, index, spans, steps, queue, lane, link, which):
 
 
 @leaf
-def _start_of(bits, index, spans, steps, queue, lane, link, which):
+def _start_of(
+    bits: Ints,
+    index: Index,
+    spans: Ints,
+    steps: Ints,
+    queue: Ints,
+    lane: Ints,
+    link: int,
+    which: int,
+) -> int:
     """When the queue's next piece can start, or UNKNOWN."""
     if queue[link, which, Q_MOVED] >= queue[link, which, Q_COUNT]:
         return np.int64(UNKNOWN)
@@ -153,7 +175,9 @@ def _start_of(bits, index, spans, steps, queue, lane, link, which):
 
 
 @leaf
-def earliest(bits, index, spans, steps, queue, lane):
+def earliest(
+    bits: Ints, index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints
+) -> tuple[int, int, int]:
     """Return link, queue and start of the piece that comes next, outer links first in a tie.
 
     Among pieces of one link that can start at the same time, the one needed first wins, then the
@@ -178,7 +202,17 @@ def earliest(bits, index, spans, steps, queue, lane):
 
 
 @leaf
-def serve(link, which, start, bits, index, spans, queue, lane, rate):
+def serve(
+    link: int,
+    which: int,
+    start: int,
+    bits: Ints,
+    index: Index,
+    spans: Ints,
+    queue: Ints,
+    lane: Ints,
+    rate: Floats,
+) -> None:
     """Move one piece, from ``start`` on."""
     tile = queue[link, which, Q_MOVED]
     whole = bits[link, which, index[FIRST, link, which, tile]]
@@ -195,7 +229,16 @@ def serve(link, which, start, bits, index, spans, queue, lane, rate):
 
 
 @leaf
-def _finish(link, which, whole, bits, index, spans, queue, lane):
+def _finish(
+    link: int,
+    which: int,
+    whole: int,
+    bits: Ints,
+    index: Index,
+    spans: Ints,
+    queue: Ints,
+    lane: Ints,
+) -> None:
     tile = queue[link, which, Q_MOVED]
     end = queue[link, which, Q_LAST]
     spans[END, link, which, tile] = end
