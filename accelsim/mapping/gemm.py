@@ -9,9 +9,10 @@ import numpy as np
 from accelsim.errors import MappingError
 from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
-from accelsim.mapping._core.cost import link_traffic
+from accelsim.mapping._core.cost import level_bits, link_traffic
 from accelsim.mapping._core.search import search
 from accelsim.mapping._core.steps import count_steps, gemm_steps
+from accelsim.mapping._core.tile import a_tile_bits, w_tile_bits
 from accelsim.mapping.machine import DATAFLOWS, Machine
 from accelsim.mapping.nest import gemm_nest
 from accelsim.mapping.plan import Plan, Steps, drain_of, empty_steps
@@ -111,7 +112,7 @@ def plan_gemm(workload: GemmWorkload, machine: Machine, name: str) -> Plan:
         problem, vector, levels, rates, heads(machine, workload), sizes, counts
     )
     if not np.isfinite(latency):
-        raise MappingError(_why(workload, machine, name, problem, sizes))
+        raise MappingError(_why(machine, name, problem, sizes))
     return Plan(
         workload=workload,
         machine=machine,
@@ -140,25 +141,32 @@ def _steps(problem: Ints, machine: Machine, choice: Ints, name: str) -> Steps:
     return Steps(bits, work, drain, on_array=True)
 
 
-def _why(workload: GemmWorkload, machine: Machine, name: str, problem: Ints, sizes: Ints) -> str:
-    """Say which level and which tensor are in the way of even the smallest tile."""
-    smallest = [int(s[s > 0].min()) for s in sizes]
-    b, m, n, k = smallest
-    element = 8 * workload.element_bits
+def _why(machine: Machine, name: str, problem: Ints, sizes: Ints) -> str:
+    """Say which level is too small for even the smallest tile, by how much, and what fills it."""
+    b, m, n, k = (int(row[row > 0].min()) for row in sizes)
+    choice = np.zeros(at.S_SIZE, np.int64)
+    for level in range(machine.levels_used):
+        base = at.S_LEVEL0 + at.S_STRIDE * level
+        choice[base : base + 4] = b, m, n, k
+    vector, levels = machine.vector, machine.levels
+    needs = [
+        int(level_bits(problem, vector, levels, choice, level, True)) // 8
+        for level in range(machine.levels_used)
+    ]
+    over = [
+        need - memory.size_bytes for need, memory in zip(needs, machine.arch.memories, strict=True)
+    ]
+    worst = max(range(len(over)), key=lambda level: over[level])
+    memory = memories[worst]
     tensors = {
-        "first operand": -(-b * m * k * workload.element_bits // 8),
-        "second operand": -(-workload.w_bits * n * k // (8 * workload.n * workload.k)),
-        "output": b * m * n * machine.accumulator_bits // 8,
+        "first operand": int(a_tile_bits(problem, b, m, k)) // 8,
+        "second operand": int(w_tile_bits(problem, b, n, k)) // 8,
+        "partial sums": b * m * n * machine.accumulator_bits // 8,
     }
-    level = machine.arch.memories[0]
-    need = sum(tensors.values()) * level.buffers
     largest = max(tensors, key=lambda key: tensors[key])
-    over = need - level.size_bytes
-    if over <= 0:
-        level, over = machine.arch.memories[-1], element
     return (
-        f"{name}: no tile fits level {level.name!r} of {machine.arch.name}: the smallest one "
-        f"(m={m}, n={n}, k={k}) needs {need:,} bytes with {level.buffers} buffers, the level holds "
-        f"{level.size_bytes:,}, {max(over, 1):,} bytes over; the {largest} takes "
-        f"{tensors[largest]:,} bytes per buffer"
+        f"{name}: no tile fits level {memory.name!r} of {machine.arch.name}: the smallest one "
+        f"(m={m}, n={n}, k={k}) needs {needs[worst]:,} bytes with {memory.buffers} buffers, the "
+        f"level holds {memory.size_bytes:,}, {over[worst]:,} bytes over; the {largest} take"
+        f"{'' if largest == 'partial sums' else 's'} {tensors[largest]:,} bytes per buffer"
     )

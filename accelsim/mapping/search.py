@@ -10,7 +10,7 @@ from accelsim.mapping.gemm import plan_gemm
 from accelsim.mapping.machine import Machine
 from accelsim.mapping.plan import Plan
 from accelsim.mapping.stream import plan_stream
-from accelsim.mapping.workload import AttentionWorkload, GemmWorkload, Workload
+from accelsim.mapping.workload import AttentionWorkload, GemmWorkload, Workload, on_lanes
 from accelsim.spec.arch import ArchSpec
 
 
@@ -43,7 +43,11 @@ def plan(workload: Workload, arch: ArchSpec, name: str, link_cost_fj: Sequence[f
         found = machines(arch, workload.activation, workload.weight, workload.sparse, link_cost_fj)
         if not found:
             raise RecipeError(refusal(arch, workload.activation, workload.weight, workload.sparse))
-        return min((plan_gemm(workload, m, name) for m in found), key=lambda p: p.latency_ps)
+        plans = [plan_gemm(workload, machine, name) for machine in found]
+        if workload.conv is not None and workload.batch > 1:
+            lanes = Machine(arch, None, None, tuple(link_cost_fj))
+            plans.append(plan_stream(on_lanes(workload), lanes, name))
+        return min(plans, key=lambda p: p.latency_ps)
     if isinstance(workload, AttentionWorkload):
         found = machines(arch, workload.q_format, workload.k_format, False, link_cost_fj)
         if not found:

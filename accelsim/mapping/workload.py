@@ -75,13 +75,15 @@ class AttentionWorkload:
 class StreamWorkload:
     """Vector work, or plain movement, over data that flows through once.
 
-    ``rows`` is the number of independent pieces that the data can be cut into.
+    ``rows`` is the number of independent pieces that the data can be cut into; ``macs`` are
+    multiply-accumulates that the lanes execute, a product and a sum each.
     """
 
     in_bits: int
     out_bits: int
     rows: int
     work: Work
+    macs: int = 0
 
 
 Workload = GemmWorkload | AttentionWorkload | StreamWorkload
@@ -205,6 +207,21 @@ def _stream(graph: Graph, group: Group, where: ConversionSpec) -> StreamWorkload
     )
 
 
+def on_lanes(workload: GemmWorkload) -> StreamWorkload:
+    """Return a grouped convolution as vector work: every lane multiplies and adds.
+
+    Depthwise filters fill one column of a matrix array; lanes take them as they come.
+    """
+    macs = workload.batch * workload.m * workload.n * workload.k
+    return StreamWorkload(
+        in_bits=workload.a_bits + workload.w_bits + workload.x_bits,
+        out_bits=workload.o_bits,
+        rows=workload.batch * workload.m,
+        work=_merge(workload.work, (("add", macs), ("mul", macs))),
+        macs=macs,
+    )
+
+
 def shape_of(graph: Graph, group: Group) -> Mapping[str, int]:
     """Return the named sizes of a group for people."""
     op = group.anchor
@@ -221,7 +238,7 @@ def shape_of(graph: Graph, group: Group) -> Mapping[str, int]:
     lowered = kind_of(op).gemm(graph.ins(op), graph.outs(op), op.attrs)
     if lowered is not None:
         return {"batch": lowered.batch, "m": lowered.m, "n": lowered.n, "k": lowered.k}
-    return {"elements": graph.outs(op)[0].numel}
+    return {"elements": max(t.numel for t in (*graph.ins(op)[:1], *graph.outs(op)))}
 
 
 __all__ = [

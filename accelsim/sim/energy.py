@@ -88,7 +88,12 @@ class EnergyModel:
             work: vector primitives, those in drain or DMA included.
             seconds: how long it took, for leakage.
         """
-        parts = {"array": Range(), "vector": self._vector(work)}
+        lanes = dict(work)
+        if machine.mode is None:
+            # Without an array the lanes multiply and add.
+            for primitive in ("mul", "add"):
+                lanes[primitive] = lanes.get(primitive, 0) + executed_macs
+        parts = {"array": Range(), "vector": self._vector(lanes)}
         if machine.mode is not None and machine.array is not None:
             parts["array"] = self.mac_pj(machine.mode) * executed_macs
             parts["array"] += self._sums(machine.array, counted.sums)

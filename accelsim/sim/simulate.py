@@ -63,11 +63,13 @@ class Simulator:
         layers: list[LayerResult] = []
         spans: list[Span] = []
         workloads: list[Workload] = []
+        seen: set[Workload] = set()
         now = 0
         for group in fuse(graph):
             workload = lower(graph, group, self.arch.conversions)
             timed = self.time(workload, group.anchor.name)
-            first = workload not in workloads
+            first = workload not in seen
+            seen.add(workload)
             workloads.append(workload)
             spans += spans_of(timed.plan, timed.outcome, group.anchor.name, now, detailed=first)
             layers.append(self._row(graph, group, timed, now))

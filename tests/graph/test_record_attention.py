@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,35 +12,9 @@ torch = pytest.importorskip("torch")
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
-from accelsim.graph.ir import Graph, Op  # noqa: E402
 from accelsim.graph.ops import executed_macs  # noqa: E402
 from accelsim.graph.record import record_module  # noqa: E402
-
-
-class Function(nn.Module):
-    """A module around a function, with a few weights."""
-
-    def __init__(self, function: Callable[..., Any], **weights: Any) -> None:
-        super().__init__()
-        self.function = function
-        for name, weight in weights.items():
-            setattr(self, name, nn.Parameter(weight))
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(self, *args)
-
-
-def meta(*shape: int, dtype: Any = None) -> Any:
-    return torch.empty(shape, device="meta", dtype=dtype or torch.bfloat16)
-
-
-def record(function: Callable[..., Any], *args: Any, **weights: Any) -> Graph:
-    return record_module(Function(function, **weights), args)
-
-
-def only(graph: Graph) -> Op:
-    assert len(graph.ops) == 1, [op.name for op in graph.ops]
-    return graph.ops[0]
+from tests.graph.torch_builder import meta, only, record  # noqa: E402
 
 
 def test_attention_is_kept_whole_with_its_heads_and_flag() -> None:

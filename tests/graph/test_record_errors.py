@@ -14,17 +14,7 @@ from torch import nn  # noqa: E402
 
 from accelsim.errors import CaptureError  # noqa: E402
 from accelsim.graph.record import record_module  # noqa: E402
-
-
-class Function(nn.Module):
-    """A module around a function."""
-
-    def __init__(self, function: Callable[..., Any]) -> None:
-        super().__init__()
-        self.function = function
-
-    def forward(self, *args: Any) -> Any:
-        return self.function(self, *args)
+from tests.graph.torch_builder import Function  # noqa: E402
 
 
 @pytest.mark.parametrize(

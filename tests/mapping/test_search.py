@@ -11,16 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import MappingError, RecipeError
+from accelsim.graph.single import single_graph
 from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.cost import busy, edge_ps, fits, link_traffic, port_ps
 from accelsim.mapping._core.search import vector_ps
 from accelsim.mapping.attention import plan_attention
+from accelsim.mapping.fuse import fuse
 from accelsim.mapping.gemm import heads, plan_gemm, problem_vector, tile_sizes
 from accelsim.mapping.machine import Machine
 from accelsim.mapping.search import machines, plan
-from accelsim.mapping.workload import AttentionWorkload, GemmWorkload, StreamWorkload
+from accelsim.mapping.workload import AttentionWorkload, GemmWorkload, StreamWorkload, lower
 from accelsim.spec.arch import ArchSpec
+from accelsim.spec.load import load_arch
 from tests.mapping.chips import one_level, two_levels
 
 size = st.sampled_from([1, 3, 16, 24, 40, 64])
@@ -207,3 +210,18 @@ def test_the_plan_prints_as_a_loop_nest() -> None:
     assert nest.splitlines()[0] == "lpddr5: A, W, O"
     assert "scratchpad: A[" in nest
     assert "matrix 4x4, " in nest
+
+
+def test_depthwise_convolutions_run_on_the_lanes_where_that_is_faster() -> None:
+    graph = single_graph("conv2d", "bf16", {"C": 32, "H": 28, "W": 28, "K": 32, "R": 3, "S": 3,
+                                            "padding": 1, "groups": 32})  # fmt: skip
+    (group,) = fuse(graph)
+    arch = load_arch("edge_npu")
+    workload = lower(graph, group, arch.conversions)
+    assert isinstance(workload, GemmWorkload)
+    found = plan(workload, arch, "op")
+    assert found.machine.array is None
+    assert isinstance(found.workload, StreamWorkload)
+    assert found.workload.macs == 32 * 28 * 28 * 9
+    on_array = plan_gemm(workload, machines(arch, "bf16", "bf16", False)[0], "op")
+    assert found.latency_ps < on_array.latency_ps

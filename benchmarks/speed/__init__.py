@@ -1,0 +1,1 @@
+"""Speed of commands and kernels, beside their goals and limits."""

@@ -1,0 +1,61 @@
+"""The timing engine and the mapping search inside one process."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from pytest_benchmark.fixture import BenchmarkFixture
+
+from accelsim.graph.request import GraphRequest
+from accelsim.graph.zoo import load
+from accelsim.mapping.fuse import fuse
+from accelsim.mapping.plan import Plan
+from accelsim.mapping.search import plan
+from accelsim.mapping.workload import Workload, lower
+from accelsim.recipe.annotate import annotate
+from accelsim.recipe.load import load_recipe
+from accelsim.sim.outcome import time_plan
+from accelsim.spec.arch import ArchSpec
+from accelsim.spec.load import load_arch
+from benchmarks.speed.conftest import Table
+
+
+@pytest.fixture(scope="module")
+def arch() -> ArchSpec:
+    return load_arch("cloud_npu")
+
+
+@pytest.fixture(scope="module")
+def workloads(arch: ArchSpec) -> list[Workload]:
+    graph = load("llama-3-8b").graph(GraphRequest(seq_len=2048))
+    groups = fuse(annotated := annotate(graph, load_recipe("bf16")))
+    return list(dict.fromkeys(lower(annotated, g, arch.conversions) for g in groups))
+
+
+@pytest.fixture(scope="module")
+def plans(arch: ArchSpec, workloads: list[Workload]) -> list[Plan]:
+    return [plan(workload, arch, "op") for workload in workloads]
+
+
+def test_timing_engine(table: Table, plans: list[Plan], benchmark: BenchmarkFixture) -> None:
+    benchmark(lambda: [time_plan(found, "tile") for found in plans])
+    start = time.perf_counter()
+    for found in plans:
+        found.steps.bits.sum()
+        found.steps.work.sum()
+    limit = time.perf_counter() - start
+    seconds = benchmark.stats.stats.median
+    table.add(
+        "timing engine, llama-3-8b prefill 2048, all ops", seconds * 1e3, 50, limit * 1e3, "ms"
+    )
+
+
+def test_mapping_search(
+    table: Table, arch: ArchSpec, workloads: list[Workload], benchmark: BenchmarkFixture
+) -> None:
+    benchmark(lambda: [plan(workload, arch, "op") for workload in workloads])
+    seconds = benchmark.stats.stats.median
+    evaluated = sum(plan(workload, arch, "op").evaluated for workload in workloads)
+    # The limit: every candidate costed at the rate of one link's traffic, about 20 ns.
+    table.add("mapping search of the same ops", seconds * 1e3, 500, evaluated * 20e-6, "ms")
