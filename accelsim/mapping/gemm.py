@@ -153,9 +153,8 @@ def _why(machine: Machine, name: str, problem: Ints, sizes: Ints) -> str:
         int(level_bits(problem, vector, levels, choice, level, True)) // 8
         for level in range(machine.levels_used)
     ]
-    over = [
-        need - memory.size_bytes for need, memory in zip(needs, machine.arch.memories, strict=True)
-    ]
+    memories = machine.arch.memories
+    over = [need - level.size_bytes for need, level in zip(needs, memories, strict=True)]
     worst = max(range(len(over)), key=lambda level: over[level])
     memory = memories[worst]
     tensors = {

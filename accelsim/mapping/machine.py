@@ -26,13 +26,14 @@ class Machine:
         arch: the chip.
         array: the kind of array that executes an op, or None for vector work alone.
         mode: the array's mode for the op's formats.
-        link_cost_fj: energy per bit of each link, which breaks ties of the search.
+        cost_fj: energy per bit at the nearest level's port, then of each link; it chooses among
+            equally fast plans.
     """
 
     arch: ArchSpec
     array: ArraySpec | None
     mode: MacMode | None
-    link_cost_fj: tuple[float, ...] = field(default=())
+    cost_fj: tuple[float, ...] = field(default=())
 
     @property
     def levels_used(self) -> int:
@@ -80,13 +81,14 @@ class Machine:
         found[at.R_OVERHEAD] = np.ceil(arch.dispatch.op_overhead_s * _PS)
         found[at.R_TILE] = np.ceil(arch.dispatch.tile_overhead_s * _PS)
         found[at.R_PORT0] = _ps_per_bit(arch.memories[0].bandwidth_bytes_per_s)
+        found[at.R_PORT_COST] = self.cost_fj[0] if self.cost_fj else 0.0
         for link in range(self.levels_used):
             found[at.R_LINK0 + link] = _ps_per_bit(self._link_bandwidth(link))
             outermost = link + 1 == self.levels_used
             latency = arch.dma.setup_s + (arch.dram.latency_s if outermost else 0.0)
             found[at.R_SETUP0 + link] = np.ceil(latency * _PS)
-            if self.link_cost_fj:
-                found[at.R_COST0 + link] = self.link_cost_fj[link]
+            if self.cost_fj:
+                found[at.R_COST0 + link] = self.cost_fj[1 + link]
         return found
 
     def _link_bandwidth(self, link: int) -> float:

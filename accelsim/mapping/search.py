@@ -15,45 +15,46 @@ from accelsim.spec.arch import ArchSpec
 
 
 def machines(
-    arch: ArchSpec, activation: str, weight: str, sparse: bool, link_cost_fj: Sequence[float] = ()
+    arch: ArchSpec, activation: str, weight: str, sparse: bool, cost_fj: Sequence[float] = ()
 ) -> list[Machine]:
     """Return a machine per array that multiplies a pair of formats."""
     found = []
     for array in arch.arrays:
         mode = array.mode(activation, weight)
         if mode is not None and (mode.sparse_2to4 or not sparse):
-            found.append(Machine(arch, array, mode, tuple(link_cost_fj)))
+            found.append(Machine(arch, array, mode, tuple(cost_fj)))
     return found
 
 
-def plan(workload: Workload, arch: ArchSpec, name: str, link_cost_fj: Sequence[float] = ()) -> Plan:
+def plan(workload: Workload, arch: ArchSpec, name: str, cost_fj: Sequence[float] = ()) -> Plan:
     """Return the fastest plan over all arrays that build the formats.
 
     Args:
         workload: what to run.
         arch: the chip.
         name: the op's name, for messages.
-        link_cost_fj: energy per bit of each link in fJ; breaks ties between equally fast plans.
+        cost_fj: energy per bit in fJ at the nearest level's port and of each link; it chooses among
+            equally fast plans.
 
     Raises:
         RecipeError: no array multiplies these formats.
         MappingError: nothing fits.
     """
     if isinstance(workload, GemmWorkload):
-        found = machines(arch, workload.activation, workload.weight, workload.sparse, link_cost_fj)
+        found = machines(arch, workload.activation, workload.weight, workload.sparse, cost_fj)
         if not found:
             raise RecipeError(refusal(arch, workload.activation, workload.weight, workload.sparse))
         plans = [plan_gemm(workload, machine, name) for machine in found]
         if workload.conv is not None and workload.batch > 1:
-            lanes = Machine(arch, None, None, tuple(link_cost_fj))
+            lanes = Machine(arch, None, None, tuple(cost_fj))
             plans.append(plan_stream(on_lanes(workload), lanes, name))
         return min(plans, key=lambda p: p.latency_ps)
     if isinstance(workload, AttentionWorkload):
-        found = machines(arch, workload.q_format, workload.k_format, False, link_cost_fj)
+        found = machines(arch, workload.q_format, workload.k_format, False, cost_fj)
         if not found:
             raise RecipeError(refusal(arch, workload.q_format, workload.k_format, False))
         return min((plan_attention(workload, m, name) for m in found), key=lambda p: p.latency_ps)
-    return plan_stream(workload, Machine(arch, None, None, tuple(link_cost_fj)), name)
+    return plan_stream(workload, Machine(arch, None, None, tuple(cost_fj)), name)
 
 
 def refusal(arch: ArchSpec, activation: str, weight: str, sparse: bool) -> str:

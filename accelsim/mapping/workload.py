@@ -238,7 +238,9 @@ def shape_of(graph: Graph, group: Group) -> Mapping[str, int]:
     lowered = kind_of(op).gemm(graph.ins(op), graph.outs(op), op.attrs)
     if lowered is not None:
         return {"batch": lowered.batch, "m": lowered.m, "n": lowered.n, "k": lowered.k}
-    return {"elements": max(t.numel for t in (*graph.ins(op)[:1], *graph.outs(op)))}
+    # A statistic is as large as what it looks at.
+    seen = graph.ins(op) if op.kind in ("absmax", "reduce") else graph.outs(op)
+    return {"elements": seen[0].numel}
 
 
 __all__ = [

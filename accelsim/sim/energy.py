@@ -57,9 +57,9 @@ class EnergyModel:
         """Access and interface of the chip's DRAM."""
         return self.table.dram_pj_per_bit(self.arch.dram.standard)
 
-    def link_cost_fj(self) -> tuple[float, ...]:
-        """Typical energy of moving a bit over each link, in fJ."""
-        costs = []
+    def cost_fj(self) -> tuple[float, ...]:
+        """Typical energy per bit in fJ: at the nearest level's port, then over each link."""
+        costs = [1000 * self.table.sram_read_pj_per_bit(self._bank_bytes(0), self._node).typical]
         for link in range(len(self.arch.memories)):
             inner = self.table.sram_write_pj_per_bit(self._bank_bytes(link), self._node).typical
             if link + 1 < len(self.arch.memories):

@@ -42,13 +42,13 @@ class Simulator:
         self.arch = arch
         self.fidelity = fidelity
         self.energy = EnergyModel.of(arch)
-        self._links = self.energy.link_cost_fj()
+        self._costs = self.energy.cost_fj()
         self._timed: dict[Workload, Timed] = {}
 
     def time(self, workload: Workload, name: str) -> Timed:
         """Plan and time a workload, or return what was found before."""
         if workload not in self._timed:
-            found = plan(workload, self.arch, name, self._links)
+            found = plan(workload, self.arch, name, self._costs)
             self._timed[workload] = Timed(found, time_plan(found, self.fidelity))
         return self._timed[workload]
 

@@ -15,7 +15,7 @@ from accelsim.graph.single import single_graph
 from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.cost import busy, edge_ps, fits, link_traffic, port_ps
-from accelsim.mapping._core.search import vector_ps
+from accelsim.mapping._core.search import on_grid, vector_ps
 from accelsim.mapping.attention import plan_attention
 from accelsim.mapping.fuse import fuse
 from accelsim.mapping.gemm import heads, plan_gemm, problem_vector, tile_sizes
@@ -62,7 +62,7 @@ def latency(machine: Machine, problem: Ints, choice: Ints) -> float:
     if steps > 1:
         spans.append((steps * rates[at.R_SETUP0] + occupied) / levels[0, at.L_BUFFERS])
     lead, tail = edge_ps(problem, vector, choice, rates)
-    return float(lead + tail + max(spans))
+    return float(on_grid(lead + tail + max(spans)))
 
 
 def brute_force(machine: Machine, workload: GemmWorkload) -> float:
@@ -225,3 +225,18 @@ def test_depthwise_convolutions_run_on_the_lanes_where_that_is_faster() -> None:
     assert found.workload.macs == 32 * 28 * 28 * 9
     on_array = plan_gemm(workload, machines(arch, "bf16", "bf16", False)[0], "op")
     assert found.latency_ps < on_array.latency_ps
+
+
+@given(st.floats(512, 1e18), st.floats(512, 1e18))
+def test_the_grid_of_latencies_keeps_the_order(a: float, b: float) -> None:
+    low, high = sorted((a, b))
+    assert on_grid(low) <= on_grid(high)
+    assert low <= on_grid(low) <= low * (1 + 1 / 256)
+
+
+def test_among_equally_fast_plans_the_one_that_moves_least_wins() -> None:
+    workload = gemm(64, 64, 64)
+    blind = plan(workload, one_level(), "op")
+    sparing = plan(workload, one_level(), "op", (1.0, 1000.0))
+    assert sparing.latency_ps == blind.latency_ps
+    assert sparing.traffic <= blind.traffic

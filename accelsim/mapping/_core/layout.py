@@ -46,7 +46,8 @@ R_PS_PER_CYCLE, R_OVERHEAD, R_TILE, R_PORT0 = 0, 1, 2, 3
 R_LINK0 = 4  # ps per bit of link l (from level l+1, or DRAM, into level l)
 R_SETUP0 = R_LINK0 + MAX_LEVELS  # latency of a transfer on link l
 R_COST0 = R_SETUP0 + MAX_LEVELS  # femtojoule per bit moved over link l
-R_SIZE = R_COST0 + MAX_LEVELS
+R_PORT_COST = R_COST0 + MAX_LEVELS  # femtojoule per bit at the nearest level's port
+R_SIZE = R_PORT_COST + 1
 
 # Choice: int64 vector that a plan is lowered to.
 S_DATAFLOW, S_SPLIT_B, S_SPLIT_M, S_SPLIT_N = 0, 1, 2, 3

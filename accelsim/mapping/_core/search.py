@@ -32,6 +32,7 @@ from accelsim.mapping._core.layout import (
     P_W_BITS,
     P_X_BITS,
     R_LINK0,
+    R_PORT_COST,
     R_PS_PER_CYCLE,
     R_SETUP0,
     S_LEVEL0,
@@ -42,7 +43,30 @@ from accelsim.mapping._core.layout import (
 _N_ORDERS = len(ORDERS)
 
 # What a nearest-level candidate is sorted and bounded by.
-_BOUND, _EDGE, _OCCUPIED, _READ, _WRITTEN = 0, 1, 2, 3, 4
+_BOUND, _EDGE, _OCCUPIED, _READ, _WRITTEN, _COST, _FACTS = 0, 1, 2, 3, 4, 5, 6
+
+
+@leaf
+def on_grid(latency_ps: float) -> float:
+    """Round a latency up to whole picoseconds and nine significant bits, at most 0.4 % more.
+
+    The closed form is no more accurate than that, and plans that it cannot tell apart are told
+    apart by their energy. Rounding up keeps the order: what is faster before is never slower after.
+    """
+    step = 1.0
+    while latency_ps >= 512.0 * step:
+        step *= 2.0
+    return np.ceil(latency_ps / step) * step
+
+
+@leaf
+def _cost_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
+    """Energy of moving every operand over every link once."""
+    bits = problem[P_A_BITS] + problem[P_W_BITS] + problem[P_O_BITS] + problem[P_X_BITS]
+    cost = 0.0
+    for link in range(machine[C_LEVELS]):
+        cost += link_ps_and_cost(rates, link, bits, 0)[1]
+    return cost
 
 
 @leaf
@@ -70,7 +94,7 @@ def inner_candidates(
     n_heads = heads.shape[0]
     total = n_heads * counts[0] * counts[1] * counts[2] * counts[3]
     choices = np.empty((total, S_SIZE), np.int64)
-    facts = np.empty((total, 5), np.float64)
+    facts = np.empty((total, _FACTS), np.float64)
     floor = _traffic_floor(problem, machine, rates)
     found = 0
     choice = np.zeros(S_SIZE, np.int64)
@@ -85,7 +109,8 @@ def inner_candidates(
         facts[found, _OCCUPIED] = max(
             occupied, _turnaround(problem, levels, rates, choice, occupied)
         )
-        facts[found, _BOUND] = lead + tail + max(facts[found, _OCCUPIED], floor)
+        facts[found, _BOUND] = on_grid(lead + tail + max(facts[found, _OCCUPIED], floor))
+        facts[found, _COST] = (read + written) * rates[R_PORT_COST]
         facts[found, _READ] = read
         facts[found, _WRITTEN] = written
         found += 1
@@ -147,7 +172,7 @@ def _evaluate_nearest(
         written = facts[_WRITTEN] + loaded + problem[P_O_BITS]
         port = port_ps(levels, rates, read, written)
         span = max(above[0], busy_ps, port, facts[_OCCUPIED], vector_ps(problem, rates))
-        latency = facts[_EDGE] + span
+        latency = on_grid(facts[_EDGE] + span)
         if latency < best[0, 0] or (latency == best[0, 0] and above[1] + cost < best[0, 1]):
             best[0, 0], best[0, 1] = latency, above[1] + cost
             for i in range(S_SIZE):
@@ -193,7 +218,7 @@ def _descend(
                 continue
             busy_ps, cost = link_ps_and_cost(rates, level, loaded, stored)
             deeper = np.array([max(above[0], busy_ps), above[1] + cost])
-            bound = facts[_EDGE] + max(deeper[0], facts[_OCCUPIED])
+            bound = on_grid(facts[_EDGE] + max(deeper[0], facts[_OCCUPIED]))
             if bound > best[0, 0] or (bound == best[0, 0] and deeper[1] >= best[0, 1]):
                 continue
             evaluated += _descend(
@@ -250,9 +275,13 @@ def search(
     best[0, 0], best[0, 1] = np.inf, np.inf
     evaluated = choices.shape[0]
     start = np.zeros(2, np.float64)
+    cheapest = _cost_floor(problem, machine, rates)
     for i in range(choices.shape[0]):
         if facts[i, _BOUND] > best[0, 0]:
             break
+        if facts[i, _BOUND] == best[0, 0] and facts[i, _COST] + cheapest >= best[0, 1]:
+            continue
+        start[1] = facts[i, _COST]
         choice = choices[i].copy()
         evaluated += _descend(
             problem, machine, levels, rates, sizes, counts, choice, facts[i],
