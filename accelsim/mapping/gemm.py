@@ -52,8 +52,11 @@ def problem_vector(workload: GemmWorkload, machine: Machine) -> Ints:
     return found
 
 
-def tile_sizes(workload: GemmWorkload, machine: Machine) -> tuple[Ints, Ints]:
-    """Return candidate tile sizes ``[4, max]`` and their counts; they depend on no memory size."""
+def tile_sizes(workload: GemmWorkload, machine: Machine) -> Ints:
+    """Return ``[4, 1 + max]``: per dimension how many tile sizes are tried, then the sizes.
+
+    They depend on the op and the array, never on the size of a memory.
+    """
     sides = (machine.array.rows, machine.array.columns) if machine.array else (1, 1)
     sizes = [_batch_sizes(workload.batch)]
     for dim in (workload.m, workload.n, workload.k):
@@ -64,11 +67,11 @@ def tile_sizes(workload: GemmWorkload, machine: Machine) -> tuple[Ints, Ints]:
     if workload.conv is not None:
         sizes[at.M] = _row_tiles(workload.m, workload.conv.out_w)
         sizes[at.K] = _channel_tiles(workload.k, workload.conv.taps)
-    counts = np.array([len(s) for s in sizes], np.int64)
-    table = np.zeros((4, int(counts.max())), np.int64)
+    table = np.zeros((4, 1 + max(len(s) for s in sizes)), np.int64)
     for row, found_sizes in zip(table, sizes, strict=True):
-        row[: len(found_sizes)] = found_sizes
-    return table, counts
+        row[0] = len(found_sizes)
+        row[1 : 1 + len(found_sizes)] = found_sizes
+    return table
 
 
 def _batch_sizes(batch: int) -> list[int]:
@@ -107,9 +110,9 @@ def plan_gemm(workload: GemmWorkload, machine: Machine, name: str) -> Plan:
     """
     problem = problem_vector(workload, machine)
     vector, levels, rates = machine.vector, machine.levels, machine.rates
-    sizes, counts = tile_sizes(workload, machine)
+    sizes = tile_sizes(workload, machine)
     choice, latency, _, evaluated = search(
-        problem, vector, levels, rates, heads(machine, workload), sizes, counts
+        problem, vector, levels, rates, heads(machine, workload), sizes
     )
     if not np.isfinite(latency):
         raise MappingError(_why(machine, name, problem, sizes))
@@ -143,7 +146,7 @@ def _steps(problem: Ints, machine: Machine, choice: Ints, name: str) -> Steps:
 
 def _why(machine: Machine, name: str, problem: Ints, sizes: Ints) -> str:
     """Say which level is too small for even the smallest tile, by how much, and what fills it."""
-    b, m, n, k = (int(row[row > 0].min()) for row in sizes)
+    b, m, n, k = (int(row[1 : 1 + row[0]].min()) for row in sizes)
     choice = np.zeros(at.S_SIZE, np.int64)
     for level in range(machine.levels_used):
         base = at.S_LEVEL0 + at.S_STRIDE * level

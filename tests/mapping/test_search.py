@@ -67,8 +67,7 @@ def latency(machine: Machine, problem: Ints, choice: Ints) -> float:
 
 def brute_force(machine: Machine, workload: GemmWorkload) -> float:
     problem = problem_vector(workload, machine)
-    sizes, counts = tile_sizes(workload, machine)
-    dims = [[int(s) for s in row[:c]] for row, c in zip(sizes, counts, strict=True)]
+    dims = [[int(s) for s in row[1 : 1 + row[0]]] for row in tile_sizes(workload, machine)]
     tiles = list(itertools.product(*dims))
     best = np.inf
     for head in heads(machine, workload):

@@ -83,23 +83,22 @@ def inner_candidates(
     rates: Floats,
     heads: Ints,
     sizes: Ints,
-    counts: Ints,
 ) -> tuple[Ints, Floats]:
     """Return nearest-level choices that fit, and what bounds them, sorted by the bound.
 
     Takes the vectors of ``layout``, and ``heads``: int64 ``[n, 4]``, a dataflow and a split over
-    batch, rows and columns each; ``sizes``: int64 ``[4, max]``, candidate tile sizes per dimension;
-    ``counts``: int64 ``[4]``, how many of them there are.
+    batch, rows and columns each; ``sizes``: int64 ``[4, 1 + max]``, per dimension the number of
+    candidate tile sizes, then the candidates.
     """
     n_heads = heads.shape[0]
-    total = n_heads * counts[0] * counts[1] * counts[2] * counts[3]
+    total = n_heads * _tiles(sizes)
     choices = np.empty((total, S_SIZE), np.int64)
     facts = np.empty((total, _FACTS), np.float64)
     floor = _traffic_floor(problem, machine, rates)
     found = 0
     choice = np.zeros(S_SIZE, np.int64)
     for flat in range(total):
-        _decode(flat, n_heads, heads, sizes, counts, choice)
+        _decode(flat, n_heads, heads, sizes, choice)
         if not fits(problem, machine, levels, choice, 0, 1):
             continue
         _, read, written, _, occupied = busy(problem, machine, levels, choice, rates)
@@ -128,13 +127,18 @@ def _turnaround(problem: Ints, levels: Ints, rates: Floats, choice: Ints, occupi
 
 
 @leaf
-def _decode(flat: int, n_heads: int, heads: Ints, sizes: Ints, counts: Ints, choice: Ints) -> None:
+def _tiles(sizes: Ints) -> int:
+    return sizes[0, 0] * sizes[1, 0] * sizes[2, 0] * sizes[3, 0]
+
+
+@leaf
+def _decode(flat: int, n_heads: int, heads: Ints, sizes: Ints, choice: Ints) -> None:
     for i in range(heads.shape[1]):
         choice[i] = heads[flat % n_heads, i]
     rest = flat // n_heads
     for dim in range(DIMS):
-        choice[S_LEVEL0 + dim] = sizes[dim, rest % counts[dim]]
-        rest //= counts[dim]
+        choice[S_LEVEL0 + dim] = sizes[dim, 1 + rest % sizes[dim, 0]]
+        rest //= sizes[dim, 0]
     choice[S_LEVEL0 + DIMS] = 0
 
 
@@ -187,7 +191,6 @@ def _descend(
     levels: Ints,
     rates: Floats,
     sizes: Ints,
-    counts: Ints,
     choice: Ints,
     facts: Floats,
     level: int,
@@ -199,9 +202,8 @@ def _descend(
         return _evaluate_nearest(problem, machine, levels, rates, choice, facts, above, best)
     evaluated = 0
     base = S_LEVEL0 + S_STRIDE * level
-    total = counts[0] * counts[1] * counts[2] * counts[3]
-    for flat in range(total):
-        if not _set_outer(problem, sizes, counts, choice, base, flat):
+    for flat in range(_tiles(sizes)):
+        if not _set_outer(problem, sizes, choice, base, flat):
             continue
         # Without partial sums the level needs least; what fits not even so is out.
         if not fits(problem, machine, levels, choice, level, 1):
@@ -222,21 +224,19 @@ def _descend(
             if bound > best[0, 0] or (bound == best[0, 0] and deeper[1] >= best[0, 1]):
                 continue
             evaluated += _descend(
-                problem, machine, levels, rates, sizes, counts, choice, facts, level - 1, deeper,
+                problem, machine, levels, rates, sizes, choice, facts, level - 1, deeper,
                 best,
             )  # fmt: skip
     return evaluated
 
 
 @leaf
-def _set_outer(
-    problem: Ints, sizes: Ints, counts: Ints, choice: Ints, base: int, flat: int
-) -> bool:
+def _set_outer(problem: Ints, sizes: Ints, choice: Ints, base: int, flat: int) -> bool:
     """Write the outer tile number ``flat``; False unless it is made of whole inner tiles."""
     rest = flat
     for dim in range(DIMS):
-        size = sizes[dim, rest % counts[dim]]
-        rest //= counts[dim]
+        size = sizes[dim, 1 + rest % sizes[dim, 0]]
+        rest //= sizes[dim, 0]
         inner = choice[S_LEVEL0 + dim]
         if size < inner or (size % inner != 0 and size < problem[P_B + dim]):
             return False
@@ -264,13 +264,12 @@ def search(
     rates: Floats,
     heads: Ints,
     sizes: Ints,
-    counts: Ints,
 ) -> tuple[Ints, float, float, int]:
     """Return the best choice, its latency in ps, its cost in fJ, and how many were evaluated.
 
     A latency of infinity means that nothing fits.
     """
-    choices, facts = inner_candidates(problem, machine, levels, rates, heads, sizes, counts)
+    choices, facts = inner_candidates(problem, machine, levels, rates, heads, sizes)
     best = np.zeros((2, S_SIZE), np.float64)
     best[0, 0], best[0, 1] = np.inf, np.inf
     evaluated = choices.shape[0]
@@ -284,7 +283,7 @@ def search(
         start[1] = facts[i, _COST]
         choice = choices[i].copy()
         evaluated += _descend(
-            problem, machine, levels, rates, sizes, counts, choice, facts[i],
+            problem, machine, levels, rates, sizes, choice, facts[i],
             machine[C_LEVELS] - 1, start, best,
         )  # fmt: skip
     return best[1].astype(np.int64), best[0, 0], best[0, 1], evaluated
