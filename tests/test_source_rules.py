@@ -71,8 +71,11 @@ def fastmath(path: Path) -> Iterator[int]:
 
 def compiled_without_cache_choice(path: Path) -> Iterator[int]:
     for node in nodes(path):
-        called = isinstance(node, ast.Call) and not isinstance(node.func, ast.Call)
-        if called and name_of(node.func) in COMPILERS:
+        if (
+            isinstance(node, ast.Call)
+            and not isinstance(node.func, ast.Call)
+            and name_of(node.func) in COMPILERS
+        ):
             if "cache" not in {keyword.arg for keyword in node.keywords}:
                 yield node.lineno
         elif isinstance(node, Function):

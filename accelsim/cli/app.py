@@ -16,7 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from accelsim.cli import compare, console, predict, simulate, specs
+from accelsim.cli import compare, console, predict, report, simulate, specs
 from accelsim.errors import AccelsimError, FileError
 from accelsim.version import __version__
 
@@ -116,4 +116,5 @@ def _stop(message: str, exit_code: int) -> NoReturn:
 app.command()(simulate.simulate)
 app.command()(predict.predict)
 app.command()(compare.compare)
+app.command()(report.report)
 app.add_typer(specs.app, name="specs")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -44,14 +45,15 @@ def compare(
     rows = compare_rows([run.to_dict() for run in runs])
     if as_json:
         reasons = [{"arch": a, "recipe": r, "reason": why} for (a, r), why in refused.items()]
-        console.print_text(options.run_text({"rows": rows, "refused": reasons}))
+        console.print_text(options.json_text({"rows": rows, "refused": reasons}))
         return
-    _show(rows)
+    show_rows(rows)
     for (arch, name), why in refused.items():
         console.print_line(f"{arch} in {name}: {why}", "yellow")
 
 
-def _show(rows: list[dict[str, Any]]) -> None:
+def show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print runs side by side."""
     headers = [
         "chip", "recipe", "time", "tokens/s", "energy/token", "of peak", "bound by", "DRAM",
         "area", "power",
@@ -77,7 +79,7 @@ def _show(rows: list[dict[str, Any]]) -> None:
     console.print_table(headers, cells, title=title, numeric=numeric)
 
 
-def _energy(row: dict[str, Any]) -> str:
+def _energy(row: Mapping[str, Any]) -> str:
     ends = [row[f"energy_per_token_{end}_j"] for end in ("typical", "low", "high")]
     if ends[0] is None:
         return ""

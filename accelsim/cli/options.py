@@ -43,9 +43,9 @@ def choice(kind: str, value: str, allowed: tuple[str, ...]) -> Any:
     return value
 
 
-def run_text(run: Mapping[str, Any]) -> str:
-    """Return the bytes of ``run.json``."""
-    return json.dumps(run, indent=1, allow_nan=False) + "\n"
+def json_text(value: Mapping[str, Any]) -> str:
+    """Return a result as JSON text."""
+    return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
 def announce() -> None:

@@ -98,7 +98,7 @@ def _one(
     )
     if as_json:
         console.print_text(
-            options.run_text({"op": op, "dtype": dtype, **named, **result_cells(row)})
+            options.json_text({"op": op, "dtype": dtype, **named, **result_cells(row)})
         )
         return
     stalls = ", ".join(f"{cause} {cycles:,}" for cause, cycles in row.stalls.items() if cycles)

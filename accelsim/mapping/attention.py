@@ -29,7 +29,7 @@ def attention_vector(workload: AttentionWorkload, machine: Machine) -> Ints:
     found[core.T_UNITS], found[core.T_GROUP] = workload.units, workload.group
     found[core.T_QUERIES], found[core.T_KEYS] = workload.queries, workload.keys
     found[core.T_DEPTH], found[core.T_VALUE_DEPTH] = workload.depth, workload.value_depth
-    found[core.T_CAUSAL] = workload.causal
+    found[core.T_CAUSAL], found[core.T_WINDOW] = workload.causal, workload.window
     found[core.T_Q_BITS] = found[core.T_P_BITS] = FORMAT_BITS[workload.q_format]
     found[core.T_K_BITS] = FORMAT_BITS[workload.k_format]
     found[core.T_O_BITS], found[core.T_X_BITS] = workload.o_bits, workload.x_bits

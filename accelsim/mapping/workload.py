@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from accelsim.graph.ir import FORMAT_BITS, Graph, Op, Tensor
 from accelsim.graph.ops import kind_of, vector_work
+from accelsim.graph.ops.attention import SCORE_WORK, SOFTCAP_WORK
 from accelsim.mapping.fuse import Group, roots
 from accelsim.spec.compute import ConversionSpec
 
@@ -52,7 +54,8 @@ class GemmWorkload:
 class AttentionWorkload:
     """Attention over grouped heads; ``work`` is that of the epilogue.
 
-    ``units`` are pairs of sequence and key head, each with ``group`` query heads.
+    A causal query sees its own and earlier keys, of which ``window`` (0: all) the last. ``units``
+    are pairs of sequence and key head, each with ``group`` query heads.
     """
 
     units: int
@@ -62,6 +65,7 @@ class AttentionWorkload:
     depth: int
     value_depth: int
     causal: bool
+    window: int
     q_format: str
     k_format: str
     o_bits: int
@@ -165,7 +169,11 @@ def _attention(graph: Graph, group: Group, where: ConversionSpec) -> AttentionWo
     q, k, v = graph.ins(op)[:3]
     mask = graph.ins(op)[3:]
     scores = q.shape[0] * q.shape[1] * q.shape[2] * k.shape[2]
-    per_score = {"mul": 1, "max": 1, "sub": 1, "exp": 1, "add": 2 if mask else 1}
+    per_score = Counter(SCORE_WORK)
+    if op.attrs.get("softcap"):
+        per_score.update(SOFTCAP_WORK)
+    if mask:
+        per_score["add"] += 1
     own = op.inputs[:3] + tuple(t.name for t in mask)
     return AttentionWorkload(
         units=k.shape[0] * k.shape[1],
@@ -175,6 +183,7 @@ def _attention(graph: Graph, group: Group, where: ConversionSpec) -> AttentionWo
         depth=q.shape[3],
         value_depth=v.shape[3],
         causal=bool(op.attrs.get("causal", False)),
+        window=int(op.attrs.get("window", 0)),
         q_format=q.format,
         k_format=k.format,
         o_bits=sum(group.writes.values()),

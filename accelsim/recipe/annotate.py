@@ -28,6 +28,13 @@ def _stored(tensor: Tensor, storage: str) -> Tensor:
     return replace(tensor, format=storage) if tensor.format in _FLOATS else tensor
 
 
+def _depth(op: Op, weight: Tensor) -> int:
+    """Length of K of a weight: channels and taps of a convolution, one axis of a matrix."""
+    if op.kind == "conv2d":
+        return math.prod(weight.shape[1:])
+    return weight.shape[-2] if op.attrs.get("weight_is_kn") else weight.shape[-1]
+
+
 class _Annotator:
     def __init__(self, graph: Graph, recipe: Recipe, tensors: dict[str, Tensor]) -> None:
         self.graph = graph
@@ -68,8 +75,8 @@ class _Annotator:
 
     def _weight(self, op: Op, wanted: WeightFormat) -> str:
         weight = self.tensors[op.inputs[1]]
-        channels = weight.shape[-1] if op.attrs.get("weight_is_kn") else weight.shape[0]
-        k = weight.numel // channels
+        k = _depth(op, weight)
+        channels = weight.numel // k
         coded = replace(
             weight,
             format=wanted.format,

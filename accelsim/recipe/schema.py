@@ -78,7 +78,9 @@ class Rule(_Part):
 
     def matches(self, kind: str, name: str) -> bool:
         """Whether an op is covered by this rule."""
-        if kind not in self.ops or any(fnmatchcase(name, p) for p in self.exclude):
+        # The experts of a mixture are matrix products too.
+        family = "matmul" if kind == "grouped_matmul" else kind
+        if family not in self.ops or any(fnmatchcase(name, p) for p in self.exclude):
             return False
         return any(fnmatchcase(name, pattern) for pattern in self.names)
 

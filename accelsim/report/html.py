@@ -72,7 +72,8 @@ def reproduction_command(run: Run) -> str:
     words = ["accelsim", "simulate", run["arch"], run["model"], "--recipe", run["recipe"]]
     words += ["--phase", run["phase"]]
     for name, size in run.get("sizes", {}).items():
-        words += [f"--{name.replace('_', '-')}", str(size)]
+        if size:
+            words += [f"--{name.replace('_', '-')}", str(size)]
     words += ["--fidelity", run["fidelity"]]
     if "numerics_mode" in run["totals"]:
         words += ["--numerics", run["totals"]["numerics_mode"]]
@@ -94,8 +95,9 @@ def _template() -> Template:
 
 
 def _breakable(text: str) -> Markup:
-    """Return a name that may be broken after its dots."""
-    return Markup(".<wbr>").join(text.split("."))
+    """Return a name that may be broken after its dots and plus signs."""
+    dotted = Markup(".<wbr>").join(text.split("."))
+    return dotted.replace("+", Markup("+<wbr>"))
 
 
 def _picture(run: Run, name: str, plot: Plot) -> Picture:

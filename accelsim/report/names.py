@@ -9,6 +9,8 @@ from accelsim.units import Range, si
 
 #: How many different endings a group's name lists before it counts the rest.
 _LISTED = 3
+_INITIALS = {"dram": "DRAM", "sram": "SRAM", "phy": "PHY"}
+_SMALLEST_SHARE = 1e-4
 
 
 def shape_text(shape: Mapping[str, int]) -> str:
@@ -17,7 +19,9 @@ def shape_text(shape: Mapping[str, int]) -> str:
 
 
 def percent(share: float) -> str:
-    """Return a share as a percentage with three significant digits."""
+    """Return a share as a percentage with three significant digits, none below 0.01 %."""
+    if 0 < share < _SMALLEST_SHARE:
+        return f"<{100 * _SMALLEST_SHARE:g} %"
     return f"{100 * share:.3g} %"
 
 
@@ -44,7 +48,7 @@ def pattern(name: str) -> str:
 
 def part_words(part: str) -> str:
     """Return how a text names a part of the chip: ``fill_drain`` → ``fill drain``."""
-    return {"dram": "DRAM", "sram": "SRAM"}.get(part, part.replace("_", " "))
+    return " ".join(_INITIALS.get(word, word) for word in part.split("_"))
 
 
 def group_name(names: Sequence[str]) -> str:
@@ -74,12 +78,16 @@ def common_head(parts: Sequence[Sequence[str]]) -> int:
 
 
 def short_names(names: Sequence[str], width: int) -> list[str]:
-    """Return labels of at most ``width`` characters: what all names begin with is left out."""
+    """Return labels of at most ``width`` characters: what many names begin with is left out."""
     parts = [name.split(".") for name in names]
     dotted = [p for p in parts if len(p) > 1]
     head = common_head(dotted) if len(dotted) > 1 else 0
     head = min([head, *(len(p) - 1 for p in dotted)])
-    return [ellipsis(".".join(p[head:] if len(p) > 1 else p), width) for p in parts]
+    texts = [".".join(p[head:] if len(p) > 1 else p) for p in parts]
+    bare = [text.partition("*.")[2] if "*." in text else text for text in texts]
+    # ``layers.*.mlp`` is ``mlp``, unless that would give two layers one name.
+    unique = [b if bare.count(b) == 1 else t for b, t in zip(bare, texts, strict=True)]
+    return [ellipsis(text, width) for text in unique]
 
 
 def ellipsis(text: str, width: int) -> str:

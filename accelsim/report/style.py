@@ -36,9 +36,12 @@ COLOURS = {
     "compute": "#0072b2",
     "array": "#0072b2",
     "dram": "#e69f00",
+    "dram_phy": "#e69f00",
     "sram": "#56b4e9",
+    "scratchpad": "#56b4e9",
     "vector": "#009e73",
     "fill_drain": "#cc79a7",
+    "leakage": "#cc79a7",
     "overhead": "#8a8f98",
     "network": "#d55e00",
 }

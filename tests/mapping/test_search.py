@@ -169,8 +169,8 @@ def _fields(workload: GemmWorkload) -> dict[str, Any]:
 def attention(**changes: Any) -> AttentionWorkload:
     fields: dict[str, Any] = {
         "units": 2, "group": 2, "queries": 96, "keys": 96, "depth": 16, "value_depth": 16,
-        "causal": False, "q_format": "bf16", "k_format": "bf16", "o_bits": 16 * 4 * 96 * 16,
-        "x_bits": 0, "mask_bits": 0, "score_work": (("exp", 4 * 96 * 96),), "output_work": (),
+        "causal": False, "window": 0, "q_format": "bf16", "k_format": "bf16",
+        "o_bits": 16 * 4 * 96 * 16, "x_bits": 0, "mask_bits": 0, "score_work": (("exp", 4 * 96 * 96),), "output_work": (),
     }  # fmt: skip
     return AttentionWorkload(**{**fields, **changes})
 
@@ -239,3 +239,15 @@ def test_among_equally_fast_plans_the_one_that_moves_least_wins() -> None:
     sparing = plan(workload, one_level(), "op", (1.0, 1000.0))
     assert sparing.latency_ps == blind.latency_ps
     assert sparing.traffic <= blind.traffic
+
+
+def test_a_window_bounds_the_blocks_of_a_row() -> None:
+    big = ("memories.0.size_bytes=256 KiB", "arrays.0.accumulator_bytes=64 KiB")
+    machine = machines(one_level(*big), "bf16", "bf16", False)[0]
+    long = {"queries": 512, "keys": 512, "causal": True}
+    full = plan_attention(attention(**long), machine, "op")
+    narrow = plan_attention(attention(**long, window=32), machine, "op")
+    assert narrow.steps.work[:, 0].sum() < full.steps.work[:, 0].sum() / 2
+    # Every query still meets its window: at least 512 x 32 scores of two products.
+    peak = machine.arch.peak_macs_per_s("bf16", "bf16") / machine.arch.clock_hz
+    assert narrow.steps.work[:, 0].sum() * peak >= 4 * (512 - 31) * 32 * 2 * 16

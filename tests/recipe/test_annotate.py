@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from accelsim.graph.ir import Graph, Op, Tensor
+from accelsim.graph.ir import Attr, Graph, Op, Tensor
 from accelsim.graph.ops import verify
 from accelsim.graph.request import GraphRequest
 from accelsim.graph.zoo import load
@@ -85,3 +85,16 @@ def test_every_recipe_fits_every_shipped_model(model: str, recipe: str) -> None:
     weights = [found.tensors[op.inputs[1]] for op in found.ops if op.kind in ("matmul", "conv2d")]
     widest = max(t.bits / t.numel for t in weights)
     assert widest <= 16
+
+
+def test_experts_are_compressed_as_matrix_products() -> None:
+    tensors = [
+        Tensor("x", (8, 64), "input"),
+        Tensor("experts.weight", (4, 32, 64), "weight"),
+        Tensor("y", (8, 32)),
+    ]
+    attrs: dict[str, Attr] = {"experts": 4, "top_k": 2}
+    op = Op("experts", "grouped_matmul", ("x", "experts.weight"), ("y",), attrs)
+    graph = verify(Graph("experts", {t.name: t for t in tensors}, (op,), ("y",)))
+    found = annotate(graph, load_recipe("w8a8_int8")).tensors["experts.weight"]
+    assert (found.format, found.metadata_bits) == ("int8", 4 * 32 * 32)

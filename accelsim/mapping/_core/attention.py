@@ -10,13 +10,13 @@ from accelsim.mapping._core.tile import share
 
 # Attention: int64 vector.
 (
-    T_UNITS, T_GROUP, T_QUERIES, T_KEYS, T_DEPTH, T_VALUE_DEPTH, T_CAUSAL,
+    T_UNITS, T_GROUP, T_QUERIES, T_KEYS, T_DEPTH, T_VALUE_DEPTH, T_CAUSAL, T_WINDOW,
     T_Q_BITS, T_K_BITS, T_P_BITS,  # bits of one element
     T_O_BITS, T_X_BITS, T_MASK_BITS,  # whole tensors
     T_SCORE_MC, T_OUTPUT_MC,  # vector work over all scores and all outputs, 1/1000 cycle
     T_ACC_BITS,
     T_SIZE,
-) = range(16 + 1)  # fmt: skip
+) = range(17 + 1)  # fmt: skip
 
 # Choice: int64 vector.
 H_DATAFLOW, H_HEADS, H_ROWS, H_QUERIES, H_KEYS, H_RESIDENT, H_SIZE = 0, 1, 2, 3, 4, 5, 6
@@ -32,12 +32,23 @@ def last_key(attention: Ints, query: int, count: int) -> int:
 
 
 @leaf
+def first_key(attention: Ints, choice: Ints, query: int) -> int:
+    """First key of the first block of keys that a block of queries looks at."""
+    if attention[T_WINDOW] == 0:
+        return 0
+    seen = attention[T_KEYS] - attention[T_QUERIES] + query + 1
+    first = max(0, seen - attention[T_WINDOW])
+    return first - first % choice[H_KEYS]
+
+
+@leaf
 def count_attention_steps(attention: Ints, choice: Ints) -> int:
     """Blocks of the plan."""
     blocks = 0
     for query in range(0, attention[T_QUERIES], choice[H_QUERIES]):
         count = min(choice[H_QUERIES], attention[T_QUERIES] - query)
-        blocks += ceil_div(last_key(attention, query, count), choice[H_KEYS])
+        seen = last_key(attention, query, count) - first_key(attention, choice, query)
+        blocks += ceil_div(seen, choice[H_KEYS])
     return blocks * ceil_div(attention[T_UNITS], choice[H_HEADS])
 
 
@@ -118,9 +129,10 @@ def attention_steps(
             limit = last_key(attention, query, queries)
             q_bits = rows * attention[T_DEPTH] * attention[T_Q_BITS]
             _everywhere(bits, OP_A, step, q_bits)
-            for key in range(0, limit, choice[H_KEYS]):
+            first = first_key(attention, choice, query)
+            for key in range(first, limit, choice[H_KEYS]):
                 keys = min(choice[H_KEYS], limit - key)
-                whole = attention[T_KEYS] if query == 0 and key == 0 else 0
+                whole = attention[T_KEYS] if query == 0 and key == first else 0
                 _load_keys(attention, choice, units, keys, whole, step, bits)
                 mask = share(attention[T_MASK_BITS], rows * keys, scores)
                 _everywhere(bits, OP_C, step, mask)

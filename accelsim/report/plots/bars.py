@@ -177,7 +177,9 @@ def _is_sum(row: Row) -> bool:
 
 def _cycles_title(run: Run, rows: Sequence[Row]) -> str:
     facts = summary(run)
-    stall = facts.top_stall
-    if stall:
-        return f"{percent(facts.top_stall_share)} of the time is spent {STALL_WORDS[stall]}"
-    return f"{short_names([rows[0]['name']], NAME_WIDTH)[0]} takes {percent(rows[0]['share'])}"
+    stall, share = facts.top_stall, facts.top_stall_share
+    computing = sum(row["compute_cycles"] for row in rows) / (facts.cycles or 1)
+    if share < computing:
+        text = f"{percent(computing)} of the time is spent computing"
+        return f"{text}, {percent(share)} {STALL_WORDS[stall]}" if stall else text
+    return f"{percent(share)} of the time is spent {STALL_WORDS[stall]}"

@@ -75,7 +75,7 @@ def _limits(rows: Sequence[Row]) -> tuple[float, float]:
         bandwidth = row["dram_bytes_per_s"]
         if bandwidth and row["peak_ops_per_s"]:
             xs.append(row["peak_ops_per_s"] / bandwidth)
-    return (min(xs) / 5, max(xs) * 5) if xs else (0.1, 1000.0)
+    return (min(xs) / 5, max(xs) * 10) if xs else (0.1, 1000.0)
 
 
 def _heights(rows: Sequence[Row], low: float) -> tuple[float, float]:
