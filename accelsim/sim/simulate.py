@@ -10,7 +10,7 @@ from typing import Any
 
 from accelsim.errors import MappingError
 from accelsim.graph.ir import Graph
-from accelsim.graph.ops import executed_macs, macs, vector_work
+from accelsim.graph.ops import executed_macs, kind_of, macs, vector_work
 from accelsim.ids import content_id
 from accelsim.mapping.fuse import Group, fuse
 from accelsim.mapping.plan import Plan
@@ -155,7 +155,7 @@ def _formats(graph: Graph, group: Group) -> dict[str, str]:
     ins = graph.ins(op)
     out = graph.tensors[group.ops[-1].outputs[0]].format
     first = ins[0].format if ins else out
-    if len(ins) > 1 and op.kind in ("matmul", "conv2d", "batched_matmul", "attention"):
+    if kind_of(op).engine == "array":
         return {"activation": first, "weight": ins[1].format, "output": out}
     return {"activation": first, "output": out}
 

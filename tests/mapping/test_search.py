@@ -170,7 +170,8 @@ def attention(**changes: Any) -> AttentionWorkload:
     fields: dict[str, Any] = {
         "units": 2, "group": 2, "queries": 96, "keys": 96, "depth": 16, "value_depth": 16,
         "causal": False, "window": 0, "q_format": "bf16", "k_format": "bf16",
-        "o_bits": 16 * 4 * 96 * 16, "x_bits": 0, "mask_bits": 0, "score_work": (("exp", 4 * 96 * 96),), "output_work": (),
+        "o_bits": 16 * 4 * 96 * 16, "x_bits": 0, "mask_bits": 0,
+        "score_work": (("exp", 4 * 96 * 96),), "output_work": (),
     }  # fmt: skip
     return AttentionWorkload(**{**fields, **changes})
 
