@@ -94,7 +94,7 @@ def group_cells(row: Row, formats: str) -> list[str]:
         str(row["count"]),
         row["op"],
         row["shape"],
-        formats,
+        formats.replace(" × ", "\N{NO-BREAK SPACE}×\N{NO-BREAK SPACE}"),
         bound_words(row["bound_by"]),
         percent(row["share"]),
         f"{row['cycles']:,}",
