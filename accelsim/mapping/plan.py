@@ -80,13 +80,10 @@ def closed_form_ps(machine: Machine, steps: Steps) -> int:
         float(_port(ports, read.sum() + dma_read, written.sum() + dma_written) * rates[at.R_PORT0]),
     ]
     links = bits.shape[0]
-    buffers = machine.arch.memories[0].buffers
-    if work.shape[0] > 1:
-        # Each buffer is waited for, filled and used before it is filled again.
-        waits = int((bits[0, :3].sum(axis=0) > 0).sum()) * rates[at.R_SETUP0]
-        busy.append(float(waits + busy[0]) / buffers)
     per_bit = rates[at.R_LINK0 : at.R_LINK0 + links]
-    busy += [float(b * r) for b, r in zip(bits.sum(axis=(1, 2)), per_bit, strict=True)]
+    moving = [float(b * r) for b, r in zip(bits.sum(axis=(1, 2)), per_bit, strict=True)]
+    used = [max(moving[0], busy[0]), *moving[1:]]
+    busy += moving + [_turnaround(machine, bits, link, used[link]) for link in range(links)]
     setup = float(rates[at.R_SETUP0 : at.R_SETUP0 + links].sum())
     lead = (setup if bits[:, :3].any() else 0.0) + float(bits[0, :3, 0].sum()) * per_bit.max()
     stored = np.flatnonzero(bits[0, 3])
@@ -94,6 +91,15 @@ def closed_form_ps(machine: Machine, steps: Steps) -> int:
     tail = (setup if stored.size else 0.0) + last * float(per_bit.max()) + float(vector[-1])
     tail += steps.drain_cycles * rates[at.R_PS_PER_CYCLE]
     return int(np.ceil(rates[at.R_OVERHEAD] + lead + max(busy) + tail))
+
+
+def _turnaround(machine: Machine, bits: Ints, link: int, used: float) -> float:
+    """Time when buffers limit: each waits for its transfer to be set up, is filled and is used."""
+    waits = int((bits[link, :3].sum(axis=0) > 0).sum())
+    if waits < 2:
+        return 0.0
+    setup = float(machine.rates[at.R_SETUP0 + link])
+    return (waits * setup + used) / machine.arch.memories[link].buffers
 
 
 def _port(ports: int, read: Ints | int, written: Ints | int) -> Ints:

@@ -81,7 +81,7 @@ def numerics(run: Run) -> Table | None:
 
 def _value(value: Any) -> str:
     if value is None:
-        return "exact"
+        return "exact, or no signal"
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value)

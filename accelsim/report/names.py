@@ -35,12 +35,6 @@ def range_of(value: Mapping[str, float]) -> Range:
     return Range(value["low"], value["typical"], value["high"])
 
 
-def range_text(value: Range, unit: str, scale: float = 1.0) -> str:
-    """Return ``typical (low to high)``; ``scale`` turns the value into ``unit``."""
-    scaled = value * scale
-    return f"{si(scaled.typical, unit)} ({si(scaled.low, unit)} to {si(scaled.high, unit)})"
-
-
 def pattern(name: str) -> str:
     """Return the name with numbers between dots as ``*``: ``layers.0.mlp`` → ``layers.*.mlp``."""
     return ".".join("*" if part.isdecimal() else part for part in name.split("."))

@@ -164,7 +164,9 @@ def _check_capacity(graph: Graph, arch: ArchSpec) -> None:
     """Weights, caches and inputs must fit the DRAM together."""
     by_role: Counter[str] = Counter()
     read = {name for op in graph.ops for name in op.inputs}
-    for name in read:
+    # What a cache grows into holds what it was.
+    grown = {name for op in graph.ops if op.kind == "kv_append" for name in op.inputs[1:]}
+    for name in read - grown:
         tensor = graph.tensors[name]
         by_role[tensor.role] += -(-tensor.bits // 8)
     need = sum(size for role, size in by_role.items() if role != "activation")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -50,19 +51,24 @@ def latency(machine: Machine, problem: Ints, choice: Ints) -> float:
         if not fits(problem, vector, levels, choice, link, visits):
             return np.inf
         loaded, stored, visits = link_traffic(problem, vector, choice, link)
-        spans.append((loaded + stored) * rates[at.R_LINK0 + link])
+        moving = (loaded + stored) * rates[at.R_LINK0 + link]
+        spans += [moving, turnaround(machine, problem, choice, link, moving)]
         if link == 0:
             first = (loaded, stored)
     _, read, written, _, occupied = busy(problem, vector, levels, choice, rates)
     spans.append(occupied)
     port = (read + first[1], written + first[0] + problem[at.P_O_BITS])
     spans.append(port_ps(levels, rates, *port))
-    tiles = [choice[at.S_LEVEL0 + d] for d in range(4)]
-    steps = np.prod([-(-problem[d] // t) for d, t in enumerate(tiles)])
-    if steps > 1:
-        spans.append((steps * rates[at.R_SETUP0] + occupied) / levels[0, at.L_BUFFERS])
+    spans.append(turnaround(machine, problem, choice, 0, occupied))
     lead, tail = edge_ps(problem, vector, choice, rates)
     return float(on_grid(lead + tail + max(spans)))
+
+
+def turnaround(machine: Machine, problem: Ints, choice: Ints, link: int, used: float) -> float:
+    base = at.S_LEVEL0 + at.S_STRIDE * link
+    tiles = math.prod(int(-(-problem[d] // choice[base + d])) for d in range(4))
+    setup, buffers = machine.rates[at.R_SETUP0 + link], machine.levels[link, at.L_BUFFERS]
+    return (tiles * setup + used) / buffers if tiles > 1 else 0.0
 
 
 def brute_force(machine: Machine, workload: GemmWorkload) -> float:

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.report import names
-from accelsim.units import Range
 
 
 @pytest.mark.parametrize(
@@ -62,10 +61,9 @@ def test_percentages(share: float, text: str) -> None:
     assert names.percent(share) == text
 
 
-def test_parts_and_ranges_in_words() -> None:
+def test_parts_and_formats_in_words() -> None:
     assert names.part_words("dram_phy") == "DRAM PHY"
     assert names.part_words("fill_drain") == "fill drain"
-    assert names.range_text(Range(1e9, 2e9, 3e9), "J", 1e-12) == "2 mJ (1 mJ to 3 mJ)"
     row = {"activation": "int8", "weight": "int4", "output": "bf16"}
     assert names.formats_text(row) == "int8 × int4 → bf16"
     assert names.formats_text({**row, "weight": ""}) == "int8 → bf16"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,8 +110,6 @@ def test_pyplot_is_not_needed() -> None:
         "import sys, accelsim.report.plots; "
         "sys.exit('matplotlib.pyplot' in sys.modules or 'tkinter' in sys.modules)"
     )
-    import subprocess
-
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -205,7 +204,7 @@ def test_labels_without_a_place_are_left_out() -> None:
     axes = Figure(figsize=(9, 5)).add_subplot()
     axes.set(xlim=(0, 1), ylim=(0, 1))
     assert place(axes, [Dot(0.5, 0.5, 10.0, "x" * 500), Dot(0.2, 0.2, 5.0)]) == ["x" * 500]
-    assert axes.texts == []
+    assert list(axes.texts) == []
 
 
 def test_inline_svg_takes_the_pages_colours(small_run: Run) -> None:

@@ -42,9 +42,10 @@ def test_csv_has_exactly_these_columns(small_run: Run) -> None:
 
 def test_a_csv_line_is_the_layer_in_full_precision(make_run: Make, make_layer: Make) -> None:
     run = make_run([make_layer("fc", energy_typical_pj=1 / 3, dram_bytes=12)])
+    energy = f"{1 / 3 * 0.6!r},{1 / 3!r},{1 / 3 * 1.7!r}"
     assert rows.layers_csv(run).splitlines()[1] == (
         "fc,matmul,batch=1 m=128 n=256 k=512,int8,int8,bf16,1,8000000,8000000,3000,1953,877,0,40,"
-        f"30,100,compute,12,120,{1 / 3 * 0.6!r},{1 / 3!r},{1 / 3 * 1.7!r},{8_000_000 / 4096 / 3000!r}"
+        f"30,100,compute,12,120,{energy},{8_000_000 / 4096 / 3000!r}"
     )
 
 

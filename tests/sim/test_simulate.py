@@ -185,6 +185,19 @@ def test_a_model_that_does_not_fit_is_refused() -> None:
         api.simulate("edge_npu", "llama-3-8b", overrides=["dram.size_bytes=8 GiB"], recipe="bf16")
 
 
+def test_a_cache_counts_once() -> None:
+    """Weights 16.06 GB and, per sequence of 1001 tokens, 1001 x 131,072 bytes of cache."""
+    weights, cache = 2 * 8_030_261_248, 1001 * 131_072
+    room = [f"dram.size_bytes={weights + cache + 10**6}"]
+    asked = GraphRequest(phase="decode", context_len=1000)
+    api.simulate("edge_npu", "llama-3-8b", "bf16", request=asked, overrides=room)
+    with pytest.raises(MappingError, match=rf"cache \({cache:,} bytes\) do not fit"):
+        api.simulate(
+            "edge_npu", "llama-3-8b", "bf16", request=asked,
+            overrides=[f"dram.size_bytes={weights + cache // 2}"],
+        )  # fmt: skip
+
+
 def test_unknown_names_are_named() -> None:
     with pytest.raises(InputError, match=r"unknown recipe 'w8a8_int'.*did you mean 'w8a8_int8'"):
         api.simulate("edge_npu", "bert-base", "w8a8_int")

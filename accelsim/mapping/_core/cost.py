@@ -258,7 +258,32 @@ def fits(
 
 
 @leaf
-def link_ps_and_cost(rates: Floats, link: int, loaded: int, stored: int) -> tuple[float, float]:
-    """Picoseconds and femtojoules of the bits that cross a link."""
-    bits = float(loaded) + float(stored)
-    return bits * rates[R_LINK0 + link], bits * rates[R_COST0 + link]
+def link_fj(rates: Floats, link: int, loaded: int, stored: int) -> float:
+    """Energy of the bits that cross a link."""
+    return (float(loaded) + float(stored)) * rates[R_COST0 + link]
+
+
+@leaf
+def turnaround_ps(
+    problem: Ints, machine: Ints, levels: Ints, rates: Floats, choice: Ints, link: int, used: float
+) -> float:
+    """Time when buffers limit: each waits for its transfer to be set up, is filled and is used.
+
+    ``used`` is the time for which the level's tiles are filled or used.
+    """
+    tiles = 1
+    for dim in range(DIMS):
+        tiles *= _tiles_of(problem, machine, choice, link, dim)
+    if tiles == 1:
+        return 0.0
+    return (tiles * rates[R_SETUP0 + link] + used) / levels[link, L_BUFFERS]
+
+
+@leaf
+def link_ps(
+    problem: Ints, machine: Ints, levels: Ints, rates: Floats, choice: Ints, link: int,
+    loaded: int, stored: int,
+) -> float:  # fmt: skip
+    """Time of a link: the bits at its rate, or its buffers waiting for setups."""
+    moving = (float(loaded) + float(stored)) * rates[R_LINK0 + link]
+    return max(moving, turnaround_ps(problem, machine, levels, rates, choice, link, moving))

@@ -10,20 +10,20 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import Floats, Ints, kernel, leaf
-from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.cost import (
     a_bits_once,
     busy,
     edge_ps,
     fits,
-    link_ps_and_cost,
+    link_fj,
+    link_ps,
     link_traffic,
     port_ps,
+    turnaround_ps,
 )
 from accelsim.mapping._core.layout import (
     C_LEVELS,
     DIMS,
-    L_BUFFERS,
     ORDERS,
     P_A_BITS,
     P_B,
@@ -34,7 +34,6 @@ from accelsim.mapping._core.layout import (
     R_LINK0,
     R_PORT_COST,
     R_PS_PER_CYCLE,
-    R_SETUP0,
     S_LEVEL0,
     S_SIZE,
     S_STRIDE,
@@ -65,7 +64,7 @@ def _cost_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
     bits = problem[P_A_BITS] + problem[P_W_BITS] + problem[P_O_BITS] + problem[P_X_BITS]
     cost = 0.0
     for link in range(machine[C_LEVELS]):
-        cost += link_ps_and_cost(rates, link, bits, 0)[1]
+        cost += link_fj(rates, link, bits, 0)
     return cost
 
 
@@ -106,7 +105,7 @@ def inner_candidates(
         choices[found] = choice
         facts[found, _EDGE] = lead + tail
         facts[found, _OCCUPIED] = max(
-            occupied, _turnaround(problem, levels, rates, choice, occupied)
+            occupied, turnaround_ps(problem, machine, levels, rates, choice, 0, occupied)
         )
         facts[found, _BOUND] = on_grid(lead + tail + max(facts[found, _OCCUPIED], floor))
         facts[found, _COST] = (read + written) * rates[R_PORT_COST]
@@ -115,15 +114,6 @@ def inner_candidates(
         found += 1
     order = np.argsort(facts[:found, _BOUND], kind="mergesort")
     return choices[:found][order], facts[:found][order]
-
-
-@leaf
-def _turnaround(problem: Ints, levels: Ints, rates: Floats, choice: Ints, occupied: float) -> float:
-    """Time when buffers limit: each is waited for, filled and used before it is filled again."""
-    steps = 1
-    for dim in range(DIMS):
-        steps *= ceil_div(problem[P_B + dim], choice[S_LEVEL0 + dim])
-    return (steps * rates[R_SETUP0] + occupied) / levels[0, L_BUFFERS] if steps > 1 else 0.0
 
 
 @leaf
@@ -171,7 +161,8 @@ def _evaluate_nearest(
         evaluated += 1
         if machine[C_LEVELS] > 1 and not fits(problem, machine, levels, choice, 1, visits):
             continue
-        busy_ps, cost = link_ps_and_cost(rates, 0, loaded, stored)
+        cost = link_fj(rates, 0, loaded, stored)
+        busy_ps = link_ps(problem, machine, levels, rates, choice, 0, loaded, stored)
         read = facts[_READ] + stored
         written = facts[_WRITTEN] + loaded + problem[P_O_BITS]
         port = port_ps(levels, rates, read, written)
@@ -218,7 +209,8 @@ def _descend(
                 problem, machine, levels, choice, level + 1, visits
             ):
                 continue
-            busy_ps, cost = link_ps_and_cost(rates, level, loaded, stored)
+            cost = link_fj(rates, level, loaded, stored)
+            busy_ps = link_ps(problem, machine, levels, rates, choice, level, loaded, stored)
             deeper = np.array([max(above[0], busy_ps), above[1] + cost])
             bound = on_grid(facts[_EDGE] + max(deeper[0], facts[_OCCUPIED]))
             if bound > best[0, 0] or (bound == best[0, 0] and deeper[1] >= best[0, 1]):
