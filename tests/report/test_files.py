@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Never
@@ -175,13 +176,13 @@ def test_the_current_folder_is_not_pulled_away(
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 DENIED = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 FAILURES = [
-    (files.tempfile, "mkdtemp", DENIED),
+    (tempfile, "mkdtemp", DENIED),
     (files, "layers_csv", FULL),
     (plots, "write_plots", FULL),
     (timeline, "write_trace", FULL),
-    (files.os, "rename", DENIED),
+    (os, "rename", DENIED),
     (timeline, "write_trace", KeyboardInterrupt()),
-    (files.os, "rename", KeyboardInterrupt()),
+    (os, "rename", KeyboardInterrupt()),
     (html, "html_report", ValueError("a defect")),
 ]
 
@@ -233,7 +234,7 @@ def test_an_interrupted_swap_puts_the_old_run_back(
         rename(source, place)
 
     with monkeypatch.context() as patched:
-        patched.setattr(files.os, "rename", second_fails)
+        patched.setattr(os, "rename", second_fails)
         with pytest.raises((OutputError, KeyboardInterrupt)):
             files.write_run(small_run, SPANS, target)
     assert len(calls) == 3
@@ -241,22 +242,29 @@ def test_an_interrupted_swap_puts_the_old_run_back(
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere"
-)
-@pytest.mark.usefixtures("quick")
-def test_a_read_only_parent(small_run: Run, tmp_path: Path) -> None:
-    tmp_path.chmod(0o555)
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Path]:
+    folder = tmp_path / "read-only"
+    folder.mkdir()
+    folder.chmod(0o555)
     try:
-        with pytest.raises(OutputError, match="Permission denied"):
-            files.write_run(small_run, SPANS, tmp_path / "out")
-        with pytest.raises(OutputError, match="Permission denied"):
-            files.check_folder(tmp_path / "out")
-        with pytest.raises(OutputError, match="Permission denied"):
-            files.write_file(tmp_path / "out.csv", "a\n")
-    finally:
-        tmp_path.chmod(0o755)
-    assert list(tmp_path.iterdir()) == []
+        (folder / "probe").touch()
+    except PermissionError:
+        yield folder
+        folder.chmod(0o755)
+    else:
+        pytest.skip("this user may write everywhere")
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_read_only_parent(small_run: Run, read_only: Path) -> None:
+    with pytest.raises(OutputError, match="Permission denied"):
+        files.write_run(small_run, SPANS, read_only / "out")
+    with pytest.raises(OutputError, match="Permission denied"):
+        files.check_folder(read_only / "out")
+    with pytest.raises(OutputError, match="Permission denied"):
+        files.write_file(read_only / "out.csv", "a\n")
+    assert list(read_only.iterdir()) == []
 
 
 def test_one_file_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -266,7 +274,7 @@ def test_one_file_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     files.write_file(target, "a,b\n1,µ\n")
     files.write_file(target, "a,b\n2,µ\n")
     with monkeypatch.context() as patched:
-        patched.setattr(files.os, "replace", fails(FULL))
+        patched.setattr(os, "replace", fails(FULL))
         with pytest.raises(OutputError, match=r"out\.csv: cannot be written: No space left"):
             files.write_file(target, "a\n")
     assert contents(tmp_path) == {"out.csv": "a,b\n2,µ\n".encode()}

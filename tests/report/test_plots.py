@@ -23,6 +23,10 @@ Make = Callable[..., dict[str, Any]]
 RUNS = ["small_run", "crowded_run", "tiny_run"]
 
 
+def draw(plot: str, run: Run) -> Any:
+    return PLOTS[plot].draw(run)
+
+
 @pytest.fixture(scope="session")
 def tiny_run(make_run: Make, make_layer: Make) -> Run:
     """Two layers, one of which stays on the chip."""
@@ -34,7 +38,7 @@ def tiny_run(make_run: Make, make_layer: Make) -> Run:
 def test_axes_say_quantity_and_unit(
     request: pytest.FixtureRequest, plot: str, run_name: str
 ) -> None:
-    axes = PLOTS[plot].draw(request.getfixturevalue(run_name))
+    axes = draw(plot, request.getfixturevalue(run_name))
     units = {
         "roofline": ("op per byte", "op/s"), "cycles": ("cycles", ""), "energy": ("(J)", ""),
         "area": ("(mm²)", ""),
@@ -47,7 +51,7 @@ def test_axes_say_quantity_and_unit(
 
 @pytest.mark.parametrize("plot", PLOTS)
 def test_ticks_have_prefixes(crowded_run: Run, plot: str) -> None:
-    axes = PLOTS[plot].draw(crowded_run)
+    axes = draw(plot, crowded_run)
     axes.figure.draw_without_rendering()
     axis = axes.yaxis if plot == "roofline" else axes.xaxis
     texts = [label.get_text() for label in axis.get_majorticklabels()]
@@ -60,7 +64,7 @@ def test_ticks_have_prefixes(crowded_run: Run, plot: str) -> None:
 def test_no_text_is_cut_or_covers_another(
     request: pytest.FixtureRequest, plot: str, run_name: str
 ) -> None:
-    axes = PLOTS[plot].draw(request.getfixturevalue(run_name))
+    axes = draw(plot, request.getfixturevalue(run_name))
     figure = style.figure_of(axes)
     figure.draw_without_rendering()
     legend = axes.get_legend()
@@ -138,7 +142,7 @@ def test_a_picture_is_saved_by_its_ending(small_run: Run, tmp_path: Path, ending
 
 
 def test_bars_draw_the_table(small_run: Run) -> None:
-    axes = plots.plot_cycles(small_run)
+    axes = draw("cycles", small_run)
     table = PLOTS["cycles"].rows(small_run)
     widths: dict[float, float] = {}
     for bar in axes.patches:
@@ -151,7 +155,7 @@ def test_bars_draw_the_table(small_run: Run) -> None:
 
 
 def test_dots_draw_the_table(small_run: Run) -> None:
-    axes = plots.plot_roofline(small_run)
+    axes = draw("roofline", small_run)
     offsets = [tuple(c.get_offsets()[0]) for c in axes.collections]
     table = PLOTS["roofline"].rows(small_run)
     assert offsets == [(row["ops_per_byte"], row["ops_per_s"]) for row in table]
