@@ -115,6 +115,13 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return the tail of a message: the closest known name, or all of them when none is close."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    # A name may be the misspelt beginning of a longer one: bandwith, bandwidth_bytes_per_s.
+    close = close or [n for n in names if len(name) > 3 and _starts_alike(name, n)][:1]
     if close:
         return f" (did you mean {close[0]!r}? known: {', '.join(names)})"
     return f" (known: {', '.join(names)})" if names else ""
+
+
+def _starts_alike(name: str, known: str) -> bool:
+    start = known[: len(name) + 1]
+    return difflib.SequenceMatcher(None, name, start).ratio() > 0.85

@@ -6,10 +6,21 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from fractions import Fraction
 
-_SI = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
-_SMALL = {"m": 1e-3, "u": 1e-6, "µ": 1e-6, "n": 1e-9, "p": 1e-12, "f": 1e-15}
-_BINARY = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+# Exact, so that "100 ns" and 1e-7 are one number, and equal chips have one id.
+_SI = {
+    prefix: Fraction(10) ** power
+    for prefix, power in {"": 0, "k": 3, "K": 3, "M": 6, "G": 9, "T": 12, "P": 15}.items()
+}
+_SMALL = {
+    prefix: Fraction(10) ** power
+    for prefix, power in {"m": -3, "u": -6, "µ": -6, "n": -9, "p": -12, "f": -15}.items()
+}
+_BINARY = {
+    prefix: Fraction(2) ** power
+    for prefix, power in {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40}.items()
+}
 _QUANTITY = re.compile(r"\s*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)\s*([A-Za-zµ/²0-9]*)\s*")
 
 #: Unit suffix of a key → the unit that a string value may be written in.
@@ -56,7 +67,10 @@ def parse(text: str | float, unit: str) -> float:
     scale = _scale(suffix, unit)
     if scale is None:
         raise ValueError(f"found unit {suffix!r} in {text!r}, {unit} (with k, M, G, T) is needed")
-    return _finite(float(number) * scale, text)
+    try:
+        return _finite(float(Fraction(number) * scale), text)
+    except OverflowError:
+        return _finite(math.inf, text)
 
 
 def _finite(value: float, text: object) -> float:
@@ -65,14 +79,13 @@ def _finite(value: float, text: object) -> float:
     return value
 
 
-def _scale(suffix: str, unit: str) -> float | None:
+def _scale(suffix: str, unit: str) -> Fraction | None:
     if suffix == "":
-        return 1
+        return Fraction(1)
     if not suffix.endswith(unit):
         return None
     prefix = suffix[: len(suffix) - len(unit)]
-    known: dict[str, float] = {**_SI, **_BINARY} if unit.startswith("B") else {**_SI, **_SMALL}
-    return known.get(prefix)
+    return (_SI | (_BINARY if unit.startswith("B") else _SMALL)).get(prefix)
 
 
 def si(value: float, unit: str = "", digits: int = 3) -> str:
@@ -97,8 +110,9 @@ def _plain(value: float, digits: int) -> str:
 def binary_size(n_bytes: float) -> str:
     """Print a memory's size with a binary prefix: ``2 MiB``."""
     for prefix in ("Ti", "Gi", "Mi", "Ki"):
-        if n_bytes >= _BINARY[prefix]:
-            return f"{_plain(n_bytes / _BINARY[prefix], 4)} {prefix}B"
+        size = float(_BINARY[prefix])
+        if n_bytes >= size:
+            return f"{_plain(n_bytes / size, 4)} {prefix}B"
     return f"{n_bytes:g} B"
 
 

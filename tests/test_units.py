@@ -148,3 +148,10 @@ def test_ranges_combine_corner_by_corner(a: Range, b: Range, factor: float) -> N
     }
     assert (a * factor).high == a.high * factor
     assert a.times(b).low == a.low * b.low
+
+
+def test_a_quantity_is_the_number_that_it_says() -> None:
+    assert parse("100 ns", "s") == 1e-7
+    assert parse("0.1 us", "s") == 1e-7
+    assert parse("51.2 GB/s", "B/s") == 51.2e9
+    assert parse("1.05 GHz", "Hz") == 1.05e9

@@ -20,6 +20,12 @@ PRIMITIVES = (
 )  # fmt: skip
 
 
+def _known_primitive(name: str) -> str:
+    if name not in PRIMITIVES:
+        raise ValueError(f"unknown primitive {name!r}{nearest(name, PRIMITIVES)}")
+    return name
+
+
 def _known_format(name: str) -> str:
     if name not in FORMATS:
         raise ValueError(f"unknown number format {name!r}{nearest(name, FORMATS)}")
@@ -39,6 +45,7 @@ def _unit_rate(rate: float) -> float:
     return rate
 
 
+Primitive = Annotated[str, AfterValidator(_known_primitive)]
 FormatName = Annotated[str, AfterValidator(_known_format)]
 
 
@@ -113,19 +120,10 @@ class VectorSpec(Section):
     """The vector unit: lanes that each start one element per cycle."""
 
     lanes: int = Field(ge=1, le=1 << 20, description="Elements per cycle at one cycle each.")
-    cycles_per_element: dict[str, float] = Field(
+    cycles_per_element: dict[Primitive, Annotated[float, Field(gt=0, le=10_000)]] = Field(
         default_factory=dict,
         description=f"Lane cycles of each primitive (default 1): {', '.join(PRIMITIVES)}.",
     )
-
-    @model_validator(mode="after")
-    def _known_primitives(self) -> VectorSpec:
-        for name, cycles in self.cycles_per_element.items():
-            if name not in PRIMITIVES:
-                raise ValueError(f"unknown primitive {name!r}{nearest(name, PRIMITIVES)}")
-            if not 0 < cycles <= 10_000:
-                raise ValueError(f"{name}: found {cycles:g}, a number above 0 is needed")
-        return self
 
     def cycles(self, primitive: str) -> float:
         """Lane cycles of one primitive on one element."""

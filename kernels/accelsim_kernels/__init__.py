@@ -1,4 +1,4 @@
-"""Number formats and the arithmetic of matrix units, as data that hardware descriptions refer to."""
+"""Number formats and the arithmetic of matrix units, as data that descriptions refer to."""
 
 from accelsim_kernels.formats import FORMATS, NumberFormat
 from accelsim_kernels.presets import PRESETS, Arithmetic

@@ -41,7 +41,7 @@ def test_a_mac_is_its_logic_and_the_registers_it_clocks() -> None:
 
 
 def test_bytes_per_level_by_hand() -> None:
-    """64^3 on a 64x64 array: operands in and read, result written and stored, at least once each."""
+    """64^3 on a 64x64 array: operands in and read, result written and stored, at least once."""
     row = gemm(64, 64, 64)
     operands, result = 2 * 64 * 64, 2 * 64 * 64
     assert row.bytes_by_level["dram"] == operands + result
