@@ -21,7 +21,7 @@ from accelsim.sim.notes import notes
 from accelsim.sim.outcome import Fidelity, Outcome, bound_by, time_plan
 from accelsim.sim.result import STALLS, LayerResult, SimResult, Span
 from accelsim.sim.rounding import share_cycles
-from accelsim.sim.timeline import spans_of
+from accelsim.sim.timeline import DETAILED_TILES, Position, spans_of
 from accelsim.sim.totals import chip_facts, totals
 from accelsim.spec.arch import ArchSpec
 from accelsim.units import Range
@@ -71,7 +71,8 @@ class Simulator:
             first = workload not in seen
             seen.add(workload)
             workloads.append(workload)
-            spans += spans_of(timed.plan, timed.outcome, group.anchor.name, now, detailed=first)
+            position = Position(group.anchor.name, now, 1 + len(layers) * DETAILED_TILES)
+            spans += spans_of(timed.plan, timed.outcome, position, detailed=first)
             layers.append(self._row(graph, group, timed, now))
             now += timed.outcome.end_ps
         counts = Counter(workloads)

@@ -54,17 +54,12 @@ def layer(name: str, macs: int = 8_000_000, cycles: int = 3000, **given: Any) ->
     return {**row, **given}
 
 
-def run(layers: Sequence[dict[str, Any]] | None = None, **given: Any) -> Run:
-    """A run of these layers, one after the other at 1 GHz, with totals that add up."""
-    rows, start = [], 0
-    for one in layers if layers is not None else default_layers():
-        duration = one["cycles"] * 1000
-        rows.append({**one, "start_ps": start, "duration_ps": duration})
-        start += duration
+def totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Add up the rows."""
     cycles = sum(row["cycles"] for row in rows)
     energy = sum(row["energy_pj"]["typical"] for row in rows)
     macs = sum(row["executed_macs"] for row in rows)
-    totals = {
+    return {
         "cycles": cycles,
         "seconds": cycles / 1e9,
         "macs": sum(row["macs"] for row in rows),
@@ -83,6 +78,15 @@ def run(layers: Sequence[dict[str, Any]] | None = None, **given: Any) -> Run:
         },
         "area_by_part": {"array": corners(4.0), "scratchpad": corners(6.0), "vector": corners(2.0)},
     }
+
+
+def run(layers: Sequence[dict[str, Any]] | None = None, **given: Any) -> Run:
+    """A run of these layers, one after the other at 1 GHz, with totals that add up."""
+    rows, start = [], 0
+    for one in layers if layers is not None else default_layers():
+        duration = one["cycles"] * 1000
+        rows.append({**one, "start_ps": start, "duration_ps": duration})
+        start += duration
     base = {
         "schema_version": 1,
         "id": "0123456789abcdef",
@@ -93,7 +97,7 @@ def run(layers: Sequence[dict[str, Any]] | None = None, **given: Any) -> Run:
         "phase": "prefill",
         "validation": "unvalidated",
         "sizes": {"batch": 1, "seq_len": 128, "context_len": 128},
-        "totals": {**totals, **given.pop("totals", {})},
+        "totals": {**totals(rows), **given.pop("totals", {})},
         "chip": {
             "clock_hz": 1e9,
             "peaks": [{"activation": "int8", "weight": "int8", "macs_per_s": PEAK}],

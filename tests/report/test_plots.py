@@ -17,6 +17,7 @@ from accelsim.report import plots, style
 from accelsim.report.plots import PLOTS
 from accelsim.report.plots.labels import Dot, place
 from accelsim.report.tables import CYCLE_PARTS
+from accelsim.sim.result import BOUNDS
 
 Run = dict[str, Any]
 Make = Callable[..., dict[str, Any]]
@@ -55,7 +56,7 @@ def test_ticks_have_prefixes(crowded_run: Run, plot: str) -> None:
     axes.figure.draw_without_rendering()
     axis = axes.yaxis if plot == "roofline" else axes.xaxis
     texts = [label.get_text() for label in axis.get_majorticklabels()]
-    unit = {"roofline": r" [GT]op/s", "cycles": "( k)?", "energy": " (µ?)J", "area": ""}[plot]
+    unit = {"roofline": r" [MGTP]op/s", "cycles": "( k)?", "energy": " (µ?)J", "area": ""}[plot]
     assert [t for t in texts if t and not re.fullmatch(rf"[\d.]+{unit}", t)] == []
 
 
@@ -92,6 +93,14 @@ def test_no_text_is_cut_or_covers_another(
     for i, (name, box) in enumerate(boxes):
         for other, other_box in boxes[:i]:
             assert not box.overlaps(other_box), f"{name!r} covers {other!r}"
+
+
+@pytest.mark.parametrize("bound", BOUNDS)
+def test_every_title_fits(make_run: Make, bound: str) -> None:
+    run = make_run(totals={"bound_by": bound, "utilization": 0.01234, "dram_bytes": 107})
+    axes = draw("roofline", run)
+    axes.figure.draw_without_rendering()
+    assert axes._left_title.get_window_extent().x1 < axes.figure.bbox.x1
 
 
 @pytest.mark.parametrize("plot", PLOTS)

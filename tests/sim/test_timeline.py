@@ -32,3 +32,17 @@ def test_every_op_is_dispatched_once() -> None:
     run = api.simulate("edge_npu", "vit-b-16")
     dispatched = [span.name for span in run.spans if span.unit == "dispatch"]
     assert dispatched == [row.name for row in run.layers]
+
+
+def test_arrows_lead_from_the_last_transfer_of_a_tile_to_its_computation() -> None:
+    run = api.simulate("edge_npu", "bert-base", request=GraphRequest(seq_len=16))
+    ends: dict[int, list[Span]] = defaultdict(list)
+    for span in run.spans:
+        if span.flow:
+            ends[span.flow].append(span)
+    assert ends
+    for pair in ends.values():
+        source, target = sorted(pair, key=lambda span: span.start_ps)
+        assert source.unit.startswith("dram ")
+        assert target.unit in ("array", "vector")
+        assert source.start_ps + source.duration_ps <= target.start_ps
