@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from accelsim.errors import InputError, UnknownNameError
+from accelsim.graph.ir import Graph
+from accelsim.graph.ops import verify
 from accelsim.graph.request import GraphRequest
 from accelsim.graph.source import ModelSource, open_model
 from accelsim.recipe.annotate import annotate
@@ -30,7 +33,7 @@ Phase = Literal["prefill", "decode"]
 
 def simulate(
     arch: str | ArchSpec = DEFAULT_ARCH,
-    model: str | ModelSource | None = None,
+    model: str | ModelSource | Graph | None = None,
     recipe: str | Recipe | None = None,
     *,
     request: GraphRequest | None = None,
@@ -42,7 +45,7 @@ def simulate(
     Args:
         arch: a shipped name, a path, or a loaded chip.
         model: a zoo name, a Hugging Face folder or config, ``package.module:function``, or an
-            opened model. None: a shipped model in a shipped recipe.
+            opened model or a graph. None: a shipped model in a shipped recipe.
         recipe: a shipped name, a path, or a loaded recipe; ``bf16`` when a model is given.
         request: phase and sizes; default a prefill of 512 tokens.
         fidelity: ``tile`` or ``analytical``.
@@ -53,18 +56,55 @@ def simulate(
     """
     if model is None:
         model, recipe = DEFAULT_MODEL, recipe or DEFAULT_RECIPE
-    chip = load_arch(arch, overrides) if isinstance(arch, str) else arch
-    source = open_model(model) if isinstance(model, str) else model
-    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "bf16")
+    chip, chosen = _chip(arch, overrides), _recipe(recipe or "bf16")
     if fidelity not in FIDELITIES:
         raise UnknownNameError("fidelity", fidelity, FIDELITIES)
-    graph = annotate(source.graph(request or GraphRequest()), chosen)
+    graph = annotate(_graph(_source(model), request or GraphRequest()), chosen)
     return Simulator(chip, fidelity).run(graph, chosen.name)
+
+
+def _chip(arch: str | ArchSpec, overrides: Sequence[str]) -> ArchSpec:
+    if isinstance(arch, ArchSpec):
+        return arch
+    if isinstance(arch, str | os.PathLike):
+        return load_arch(arch, overrides)
+    raise InputError(f"a chip is a name, a path or an ArchSpec, not {type(arch).__name__}")
+
+
+def _recipe(recipe: str | Recipe) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if isinstance(recipe, str | os.PathLike):
+        return load_recipe(os.fspath(recipe))
+    raise InputError(f"a recipe is a name, a path or a Recipe, not {type(recipe).__name__}")
+
+
+def _source(model: str | ModelSource | Graph) -> ModelSource | Graph:
+    if isinstance(model, str | os.PathLike):
+        return open_model(os.fspath(model))
+    if isinstance(model, Graph):
+        return verify(model)
+    if not hasattr(model, "graph"):
+        raise InputError(
+            f"a model is a name, a path, a Graph or an opened model, not {type(model).__name__}"
+        )
+    return model
+
+
+def _graph(source: ModelSource | Graph, request: GraphRequest) -> Graph:
+    if isinstance(source, Graph):
+        return source
+    if source.kind == "module" and request != GraphRequest():
+        raise InputError(
+            f"{source.name}: a live module has the sizes of its example input; phase, batch, "
+            "sequence and context length cannot be set"
+        )
+    return source.graph(request)
 
 
 def compare(
     archs: Sequence[str | ArchSpec],
-    model: str | ModelSource,
+    model: str | ModelSource | Graph,
     recipes: Sequence[str | Recipe] = ("bf16",),
     *,
     request: GraphRequest | None = None,
@@ -79,9 +119,9 @@ def compare(
     Raises:
         InputError: a chip, model or recipe that cannot be read, or nothing that runs.
     """
-    source = open_model(model) if isinstance(model, str) else model
-    chips = [load_arch(arch, overrides) if isinstance(arch, str) else arch for arch in archs]
-    chosen = [r if isinstance(r, Recipe) else load_recipe(r) for r in recipes]
+    source = _source(model)
+    chips = [_chip(arch, overrides) for arch in archs]
+    chosen = [_recipe(recipe) for recipe in recipes]
     runs: list[SimResult] = []
     refused: dict[tuple[str, str], str] = {}
     for chip in chips:
@@ -109,7 +149,7 @@ def predict(
     Raises:
         InputError: unknown chip, op or format, a missing size, or an op that does not fit.
     """
-    chip = load_arch(arch, overrides) if isinstance(arch, str) else arch
+    chip = _chip(arch, overrides)
     return Predictor(chip, fidelity).op(op, dtype, sizes)
 
 
@@ -126,9 +166,9 @@ def predict_file(
     Raises:
         InputError: the file cannot be read, or rows that cannot be predicted, all with lines.
     """
-    chip = load_arch(arch, overrides) if isinstance(arch, str) else arch
+    chip = _chip(arch, overrides)
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"{path}: cannot be read: {reason}") from error

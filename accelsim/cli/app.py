@@ -7,6 +7,7 @@ line at the end of this file.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -82,9 +83,22 @@ def _guarded(run: Callable[[], Any], *, debug: bool) -> Any:
             raise
         _stop(_message(error), error.exit_code)
     except Exception as error:
+        if _interrupted(error):
+            _stop("interrupted", _INTERRUPTED)
         if debug or isinstance(error, BrokenPipeError) or _is_typers(error):
             raise
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG):
+            _stop(f"error: standard output cannot be written: {error.strerror}", 1)
         _stop(_defect(error), AccelsimError.exit_code)
+
+
+def _interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C lies at the root: inside a kernel Numba turns it into an error of its own."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _is_typers(error: Exception) -> bool:

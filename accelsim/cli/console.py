@@ -6,6 +6,7 @@ Lines with a file's position are never wrapped, so that terminals and editors ca
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def _console(*, stderr: bool = False) -> Console:
     # Made per call: tests and notebooks exchange sys.stdout after this module was imported.
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPED_WIDTH
-    return Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
+    return _Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
 
 def print_text(text: str) -> None:
@@ -43,22 +44,63 @@ def print_table(
     *,
     title: str = "",
     numeric: Collection[str] = (),
+    droppable: Sequence[str] = (),
 ) -> None:
     """Print a table to stdout.
+
+    Where the terminal is too narrow, columns are left out and then the first one is shortened.
 
     Args:
         headers: one name per column.
         rows: the cells, as texts.
         title: a line above the table.
-        numeric: names of the columns that are aligned to the right.
+        numeric: names of the columns that are aligned to the right and never broken.
+        droppable: names of the columns that may be left out, the first of them first.
     """
+    console = _console()
+    kept = _kept(headers, rows, console.width, droppable)
+    headers, rows = [headers[i] for i in kept], [[row[i] for i in kept] for row in rows]
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None)
     for header in headers:
         side: Literal["left", "right"] = "right" if header in numeric else "left"
-        table.add_column(Text(header), justify=side, overflow="fold", header_style="bold")
+        first = header == headers[0]
+        table.add_column(
+            Text(header),
+            justify=side,
+            overflow="ellipsis" if first and droppable else "fold",
+            no_wrap=header in numeric or (first and bool(droppable)),
+            header_style="bold",
+        )
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    _console().print(table)
+    console.print(table)
+
+
+def _kept(
+    headers: Sequence[str], rows: Sequence[Sequence[str]], width: int, droppable: Sequence[str]
+) -> list[int]:
+    """Return the columns that are shown: the first may shrink to a third of the width."""
+    widths = [
+        max(len(cell) for cell in (header, *(row[i] for row in rows)))
+        for i, header in enumerate(headers)
+    ]
+    kept = list(range(len(headers)))
+    for name in droppable:
+        need = sum(widths[i] + 2 for i in kept[1:]) + min(widths[0], max(width // 3, 24))
+        if need <= width:
+            break
+        kept.remove(headers.index(name))
+    return kept
+
+
+class _Console(Console):
+    """A console that a reader may stop listening to, as in ``| head``."""
+
+    def on_broken_pipe(self) -> None:
+        """End quietly: what was read was read."""
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        raise SystemExit(0)
 
 
 def print_error(text: str) -> None:

@@ -34,7 +34,11 @@ def predict(
     if (csv is None) == (op is None):
         raise InputError("give either an op (gemm M N K) or --csv FILE")
     if csv is not None:
+        if as_json:
+            raise InputError("--json goes with a single op; a CSV's result is a CSV")
         _file(arch, csv, output, fidelity, settings or [])
+    elif output is not None:
+        raise InputError("-o goes with --csv; a single op is printed")
     else:
         _one(arch, op or "", sizes or [], dtype, fidelity, settings or [], as_json)
 
@@ -83,7 +87,8 @@ def _one(
     from accelsim.sim.predict import result_cells
     from accelsim.units import si
 
-    options.choice("op", op, ("gemm",))
+    if op != "gemm":
+        raise InputError(f"{op!r} is not predicted from the command line, only gemm; use --csv")
     if len(sizes) != 3:
         raise InputError(f"gemm needs M N K, three sizes; found {len(sizes)}")
     options.announce()

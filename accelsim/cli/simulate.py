@@ -110,10 +110,8 @@ def show(run: Mapping[str, Any]) -> None:
 
 def _title(run: Mapping[str, Any]) -> str:
     sizes = ", ".join(f"{k.replace('_', '-')} {v}" for k, v in run["sizes"].items() if v)
-    return (
-        f"{run['model']} in {run['recipe']} on {run['arch']}: {run['phase']}, {sizes} "
-        f"({run['fidelity']})"
-    )
+    about = ", ".join(text for text in (run["phase"], sizes) if text)
+    return f"{run['model']} in {run['recipe']} on {run['arch']}: {about} ({run['fidelity']})"
 
 
 def _totals(run: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -170,7 +168,8 @@ def _layers(run: Mapping[str, Any]) -> None:
     ]
     title = f"layers, longest first ({len(shown)} of {len(rows)} kinds)"
     numeric = ("count", "cycles", "time", "of peak", "energy")
-    console.print_table(headers, cells, title=title, numeric=numeric)
+    droppable = ("energy", "formats", "shape", "count", "of peak")
+    console.print_table(headers, cells, title=title, numeric=numeric, droppable=droppable)
 
 
 def _formats(row: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ def attention_vector(workload: AttentionWorkload, machine: Machine) -> Ints:
     found[core.T_Q_BITS] = found[core.T_P_BITS] = FORMAT_BITS[workload.q_format]
     found[core.T_K_BITS] = FORMAT_BITS[workload.k_format]
     found[core.T_O_BITS], found[core.T_X_BITS] = workload.o_bits, workload.x_bits
-    found[core.T_MASK_BITS] = workload.mask_bits
+    found[core.T_MASK_BITS], found[core.T_MASK_PLANES] = workload.mask_bits, workload.mask_planes
     found[core.T_SCORE_MC] = machine.milli_cycles(workload.score_work)
     found[core.T_OUTPUT_MC] = machine.milli_cycles(workload.output_work)
     found[core.T_ACC_BITS] = machine.accumulator_bits
@@ -53,16 +53,15 @@ def _candidates(workload: AttentionWorkload, machine: Machine) -> Iterator[Ints]
     array = machine.array
     if array is None:
         raise ValueError("attention needs an array")
-    heads = min(array.count, workload.units)
-    rows = array.count // heads
+    splits = [(h, array.count // h) for h in range(1, min(array.count, workload.units) + 1)]
     queries = [min(block, workload.queries) for block in _BLOCKS]
     keys = [min(block, workload.keys) for block in _BLOCKS]
     flows = [DATAFLOWS.index(name) for name in array.dataflows]
     resident = (0, 1) if machine.levels_used > 1 else (0,)
-    for found in product(
-        flows, (heads,), (rows,), dict.fromkeys(queries), dict.fromkeys(keys), resident
+    for flow, split, *blocks in product(
+        flows, splits, dict.fromkeys(queries), dict.fromkeys(keys), resident
     ):
-        yield np.array(found, np.int64)
+        yield np.array((flow, *split, *blocks), np.int64)
 
 
 def _fits(workload: AttentionWorkload, vector: Ints, machine: Machine, choice: Ints) -> bool:
@@ -70,11 +69,11 @@ def _fits(workload: AttentionWorkload, vector: Ints, machine: Machine, choice: I
     block = int(core.block_bits(vector, choice))
     if block * levels[0, at.L_BUFFERS] > levels[0, at.L_BITS]:
         return False
+    outer = levels[1 : machine.levels_used]
     if not choice[core.H_RESIDENT]:
-        return True
+        return bool((block * outer[:, at.L_BUFFERS] <= outer[:, at.L_BITS]).all())
     depths = workload.depth + workload.value_depth
     whole = int(choice[core.H_HEADS]) * workload.keys * depths * int(vector[core.T_K_BITS])
-    outer = levels[1 : machine.levels_used]
     return bool(((whole + block) * outer[:, at.L_BUFFERS] <= outer[:, at.L_BITS]).all())
 
 
@@ -107,7 +106,11 @@ def plan_attention(workload: AttentionWorkload, machine: Machine, name: str) -> 
     key, choice, steps = best
     traffic = tuple(int(link.sum()) for link in steps.bits)
     nest = attention_nest(workload, machine, choice)
-    return Plan(workload, machine, choice, key[0], tried, steps, traffic, nest)
+    scores = int(core.visited_scores(vector, choice))
+    return Plan(
+        workload, machine, choice, key[0], tried, steps, traffic, nest,
+        computed_macs=scores * (workload.depth + workload.value_depth),
+    )  # fmt: skip
 
 
 def _why(workload: AttentionWorkload, vector: Ints, machine: Machine, name: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from accelsim.graph.ir import Graph, Op, Tensor
+from accelsim.graph.ir import Graph, Op
 from accelsim.graph.ops import access, kind_of
 
 
@@ -71,13 +71,16 @@ class Group:
     Attributes:
         ops: members.
         rules: rule by which each member after the first joined.
-        reads: bits read from outside, by tensor; ``anchor_reads`` are those of the anchor.
+        reads: bits read from outside, by tensor.
+        late_reads: those of them that members after the anchor ask for, who cannot use what the
+            anchor has loaded: a tile of its input is not a tile of its output.
         writes: bits stored for others to read.
     """
 
     ops: tuple[Op, ...]
     rules: tuple[str, ...]
     reads: Mapping[str, int]
+    late_reads: Mapping[str, int]
     writes: Mapping[str, int]
 
     @property
@@ -185,21 +188,18 @@ def _close(
 ) -> Group:
     inside = {op.name for op in group.ops}
     reads: dict[str, int] = {}
+    late: dict[str, int] = {}
     writes: dict[str, int] = {}
     for op in group.ops:
         bits = access(graph, op)
         for name, amount in bits.read.items():
             if root[name] not in group.made:
                 # A view that repeats values (grouped heads) still reads each byte once.
-                whole = graph.tensors[root[name]]
-                reads[name] = max(reads.get(name, 0), min(amount, max(whole.bits, 1)))
+                once = min(amount, max(graph.tensors[root[name]].bits, 1))
+                reads[name] = max(reads.get(name, 0), once)
+                if op is not group.ops[0]:
+                    late[name] = max(late.get(name, 0), once)
         for name, amount in bits.written.items():
             if name in kept or readers.get(name, set()) - inside:
                 writes[name] = amount
-    return Group(tuple(group.ops), tuple(group.rules), reads, writes)
-
-
-def weight_bits(graph: Graph, group: Group) -> int:
-    """Bits of the weights that a group reads."""
-    tensors: list[Tensor] = [graph.tensors[name] for name in group.reads]
-    return sum(group.reads[t.name] for t in tensors if t.role == "weight")
+    return Group(tuple(group.ops), tuple(group.rules), reads, late, writes)

@@ -55,7 +55,9 @@ class Machine:
         """The machine vector of the kernels."""
         found = np.zeros(at.C_SIZE, np.int64)
         found[at.C_LEVELS] = self.levels_used
+        found[at.C_RESULT_BUFFERS] = 2
         if self.array is not None:
+            found[at.C_RESULT_BUFFERS] = self.array.result_buffers
             found[at.C_ROWS] = self.array.rows
             found[at.C_COLS] = self.array.columns
             found[at.C_COUNT] = self.array.count

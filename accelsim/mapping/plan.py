@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accelsim.jit import Ints
+from accelsim.jit import Floats, Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.array import fill_drain_cycles
-from accelsim.mapping._core.steps import W_SIZE
+from accelsim.mapping._core.cost import port_ps, turnaround_ps
+from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SIZE, W_VECTOR, W_WRITTEN
 from accelsim.mapping.machine import Machine
 from accelsim.mapping.workload import Workload
 
@@ -48,6 +49,7 @@ class Plan:
         steps: the tile steps.
         traffic: bits over each link, loaded and stored.
         nest: the plan as a loop nest, for people.
+        computed_macs: MACs that the array computes, where it computes more than are needed.
     """
 
     workload: Workload
@@ -58,6 +60,7 @@ class Plan:
     steps: Steps
     traffic: tuple[int, ...]
     nest: str
+    computed_macs: int = 0
 
 
 def drain_of(machine: Machine, dataflow: int) -> int:
@@ -68,39 +71,46 @@ def drain_of(machine: Machine, dataflow: int) -> int:
 def closed_form_ps(machine: Machine, steps: Steps) -> int:
     """Latency of tile steps when every resource overlaps perfectly between first and last tile."""
     rates, work, bits = machine.rates, steps.work, steps.bits
-    ports = machine.arch.memories[0].ports
-    main = np.ceil(work[:, 0] * rates[at.R_PS_PER_CYCLE])
-    read, written = work[:, 1], work[:, 2]
-    port = np.ceil(_port(ports, read, written) * rates[at.R_PORT0])
-    vector = np.ceil(work[:, 3] * 1e-3 * rates[at.R_PS_PER_CYCLE])
-    dma_read, dma_written = bits[0, 3].sum(), bits[0, :3].sum()
-    busy = [
-        float((np.maximum(main, port) + rates[at.R_TILE]).sum()),
-        float(vector.sum()),
-        float(_port(ports, read.sum() + dma_read, written.sum() + dma_written) * rates[at.R_PORT0]),
-    ]
+    per_cycle = rates[at.R_PS_PER_CYCLE]
+    vector = np.ceil(work[:, W_VECTOR] * 1e-3 * per_cycle)
+    occupied = float((np.maximum(main_ps(machine, steps), array_port_ps(machine, steps))).sum())
+    occupied += float(rates[at.R_TILE]) * work.shape[0]
     links = bits.shape[0]
     per_bit = rates[at.R_LINK0 : at.R_LINK0 + links]
     moving = [float(b * r) for b, r in zip(bits.sum(axis=(1, 2)), per_bit, strict=True)]
-    used = [max(moving[0], busy[0]), *moving[1:]]
-    busy += moving + [_turnaround(machine, bits, link, used[link]) for link in range(links)]
+    busy = [occupied, float(vector.sum()), total_port_ps(machine, steps), *moving]
+    for link in range(links):
+        spent = moving[link] + (occupied if link == 0 else 0.0)
+        loads = int(bits[link, :3].any(axis=0).sum())
+        buffers = machine.arch.memories[link].buffers
+        busy.append(turnaround_ps(loads, float(rates[at.R_SETUP0 + link]), spent, buffers))
+    drain = float(steps.drain_cycles * per_cycle)
+    results = int(((work[:, W_VECTOR] > 0) | (bits[0, 3] > 0)).sum())
+    held = int(machine.vector[at.C_RESULT_BUFFERS])
+    busy.append(turnaround_ps(results, drain, occupied + float(vector.sum()), held))
     setup = float(rates[at.R_SETUP0 : at.R_SETUP0 + links].sum())
-    lead = (setup if bits[:, :3].any() else 0.0) + float(bits[0, :3, 0].sum()) * per_bit.max()
+    slowest = float(per_bit.max())
+    lead = (setup if bits[:, :3].any() else 0.0) + float(bits[0, :3, 0].sum()) * slowest
     stored = np.flatnonzero(bits[0, 3])
-    last = float(bits[0, 3, stored[-1]]) if stored.size else 0.0
-    tail = (setup if stored.size else 0.0) + last * float(per_bit.max()) + float(vector[-1])
-    tail += steps.drain_cycles * rates[at.R_PS_PER_CYCLE]
+    tail = (setup + float(bits[0, 3, stored[-1]]) * slowest) if stored.size else 0.0
+    tail += drain + float(vector[-1])
     return int(np.ceil(rates[at.R_OVERHEAD] + lead + max(busy) + tail))
 
 
-def _turnaround(machine: Machine, bits: Ints, link: int, used: float) -> float:
-    """Time when buffers limit: each waits for its transfer to be set up, is filled and is used."""
-    waits = int((bits[link, :3].sum(axis=0) > 0).sum())
-    if waits < 2:
-        return 0.0
-    setup = float(machine.rates[at.R_SETUP0 + link])
-    return (waits * setup + used) / machine.arch.memories[link].buffers
+def main_ps(machine: Machine, steps: Steps) -> Floats:
+    """Time of the main unit per step."""
+    return np.asarray(np.ceil(steps.work[:, W_ARRAY] * machine.rates[at.R_PS_PER_CYCLE]))
 
 
-def _port(ports: int, read: Ints | int, written: Ints | int) -> Ints:
-    return np.asarray(np.maximum(read, written) if ports == 2 else np.add(read, written))
+def array_port_ps(machine: Machine, steps: Steps) -> Floats:
+    """Time of the nearest level's port per step, without the DMA's accesses."""
+    read, written = steps.work[:, W_READ], steps.work[:, W_WRITTEN]
+    both = np.maximum(read, written) if machine.arch.memories[0].ports == 2 else read + written
+    return np.asarray(np.ceil(both * machine.rates[at.R_PORT0]))
+
+
+def total_port_ps(machine: Machine, steps: Steps) -> float:
+    """Time of the nearest level's port for the whole op, the DMA's accesses included."""
+    read = int(steps.work[:, W_READ].sum() + steps.bits[0, 3].sum())
+    written = int(steps.work[:, W_WRITTEN].sum() + steps.bits[0, :3].sum())
+    return float(port_ps(machine.levels, machine.rates, read, written))

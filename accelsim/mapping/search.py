@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from accelsim.errors import RecipeError
+from accelsim.errors import MappingError, RecipeError
 from accelsim.mapping.attention import plan_attention
 from accelsim.mapping.gemm import plan_gemm
 from accelsim.mapping.machine import Machine
 from accelsim.mapping.plan import Plan
 from accelsim.mapping.stream import plan_stream
-from accelsim.mapping.workload import AttentionWorkload, GemmWorkload, Workload, on_lanes
+from accelsim.mapping.workload import (
+    AttentionWorkload,
+    GemmWorkload,
+    StreamWorkload,
+    Workload,
+    on_lanes,
+)
 from accelsim.spec.arch import ArchSpec
 
 
@@ -40,21 +47,42 @@ def plan(workload: Workload, arch: ArchSpec, name: str, cost_fj: Sequence[float]
         RecipeError: no array multiplies these formats.
         MappingError: nothing fits.
     """
+    if isinstance(workload, StreamWorkload):
+        return plan_stream(workload, Machine(arch, None, None, tuple(cost_fj)), name)
+    pair, sparse = _formats(workload)
+    found = machines(arch, *pair, sparse, cost_fj)
+    if not found:
+        raise RecipeError(refusal(arch, *pair, sparse))
+    tries: list[Callable[[], Plan]] = [partial(_on_array, workload, m, name) for m in found]
+    if isinstance(workload, GemmWorkload) and workload.conv is not None and workload.batch > 1:
+        lanes = Machine(arch, None, None, tuple(cost_fj))
+        tries.append(partial(plan_stream, on_lanes(workload), lanes, name))
+    return min(_that_fit(tries), key=lambda p: p.latency_ps)
+
+
+def _formats(workload: GemmWorkload | AttentionWorkload) -> tuple[tuple[str, str], bool]:
     if isinstance(workload, GemmWorkload):
-        found = machines(arch, workload.activation, workload.weight, workload.sparse, cost_fj)
-        if not found:
-            raise RecipeError(refusal(arch, workload.activation, workload.weight, workload.sparse))
-        plans = [plan_gemm(workload, machine, name) for machine in found]
-        if workload.conv is not None and workload.batch > 1:
-            lanes = Machine(arch, None, None, tuple(cost_fj))
-            plans.append(plan_stream(on_lanes(workload), lanes, name))
-        return min(plans, key=lambda p: p.latency_ps)
-    if isinstance(workload, AttentionWorkload):
-        found = machines(arch, workload.q_format, workload.k_format, False, cost_fj)
-        if not found:
-            raise RecipeError(refusal(arch, workload.q_format, workload.k_format, False))
-        return min((plan_attention(workload, m, name) for m in found), key=lambda p: p.latency_ps)
-    return plan_stream(workload, Machine(arch, None, None, tuple(cost_fj)), name)
+        return (workload.activation, workload.weight), workload.sparse
+    return (workload.q_format, workload.k_format), False
+
+
+def _on_array(workload: GemmWorkload | AttentionWorkload, machine: Machine, name: str) -> Plan:
+    if isinstance(workload, GemmWorkload):
+        return plan_gemm(workload, machine, name)
+    return plan_attention(workload, machine, name)
+
+
+def _that_fit(tries: Sequence[Callable[[], Plan]]) -> list[Plan]:
+    """Return the plans of those that fit; when none does, the first one's reason is raised."""
+    plans, reasons = [], []
+    for attempt in tries:
+        try:
+            plans.append(attempt())
+        except MappingError as reason:
+            reasons.append(reason)
+    if not plans:
+        raise reasons[0]
+    return plans
 
 
 def refusal(arch: ArchSpec, activation: str, weight: str, sparse: bool) -> str:

@@ -12,8 +12,8 @@ from accelsim.mapping.machine import Machine
 from accelsim.mapping.plan import Plan, Steps, closed_form_ps, empty_steps
 from accelsim.mapping.workload import StreamWorkload
 
-#: Finest cut that is tried; more chunks only add overhead.
-_MOST_CHUNKS = 1024
+#: Finest cut that is tried.
+_MOST_CHUNKS = 1 << 14
 
 
 def _spread(total: int, chunks: int) -> Ints:
@@ -37,16 +37,13 @@ def _steps(workload: StreamWorkload, machine: Machine, chunks: int) -> Steps:
 
 
 def _chunk_counts(workload: StreamWorkload, machine: Machine) -> list[int]:
-    """Numbers of chunks that fit and do not cut a row."""
+    """Numbers of chunks of whole rows that fit; what is tried depends on the op alone."""
     level = machine.levels[0]
     limit = min(workload.rows, _MOST_CHUNKS)
-    counts = sorted({limit, *(1 << i for i in range(11) if 1 << i <= limit)})
-    moved = workload.in_bits + workload.out_bits
-    fitting = [c for c in counts if -(-moved // c) * level[at.L_BUFFERS] <= level[at.L_BITS]]
-    if fitting:
-        return fitting
-    needed = -(-moved * int(level[at.L_BUFFERS]) // int(level[at.L_BITS]))
-    return [needed] if needed <= workload.rows else []
+    tried = sorted({limit, *(1 << i for i in range(limit.bit_length()))})
+    row = -(-(workload.in_bits + workload.out_bits) // workload.rows)
+    room = int(level[at.L_BITS]) // int(level[at.L_BUFFERS])
+    return [count for count in tried if -(-workload.rows // count) * row <= room]
 
 
 def plan_stream(workload: StreamWorkload, machine: Machine, name: str) -> Plan:
@@ -72,10 +69,11 @@ def plan_stream(workload: StreamWorkload, machine: Machine, name: str) -> Plan:
 
 def _why(workload: StreamWorkload, machine: Machine, name: str) -> str:
     level = machine.arch.memories[0]
-    row = -(-(workload.in_bits + workload.out_bits) // (8 * workload.rows))
-    need = row * level.buffers
+    rows = -(-workload.rows // min(workload.rows, _MOST_CHUNKS))
+    piece = -(-rows * (workload.in_bits + workload.out_bits) // (8 * workload.rows))
+    what = "a row" if rows == 1 else f"a piece of {rows:,} rows"
     return (
-        f"{name}: a row of {row:,} bytes does not fit level {level.name!r} of "
-        f"{machine.arch.name}: {need:,} bytes with {level.buffers} buffers, the level holds "
-        f"{level.size_bytes:,}, {need - level.size_bytes:,} bytes over"
+        f"{name}: {what} of {piece:,} bytes does not fit level {level.name!r} of "
+        f"{machine.arch.name}: {piece * level.buffers:,} bytes with {level.buffers} buffers, the "
+        f"level holds {level.size_bytes:,}, {piece * level.buffers - level.size_bytes:,} bytes over"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from accelsim.graph.ir import FORMAT_BITS, Graph, Op, Tensor
 from accelsim.graph.ops import kind_of, vector_work
 from accelsim.graph.ops.attention import SCORE_WORK, SOFTCAP_WORK
-from accelsim.mapping.fuse import Group, roots
+from accelsim.mapping.fuse import Group
 from accelsim.spec.compute import ConversionSpec
 
 Work = tuple[tuple[str, int], ...]
@@ -30,7 +31,10 @@ class Conv:
 
 @dataclass(frozen=True, slots=True)
 class GemmWorkload:
-    """A batch of matrix products with a fused epilogue. Bits are of whole operands."""
+    """A batch of matrix products with a fused epilogue. Bits are of whole operands.
+
+    ``work`` is the vector unit's, ``drain_work`` what the accumulators' drain or the DMA does.
+    """
 
     batch: int
     m: int
@@ -47,6 +51,7 @@ class GemmWorkload:
     sparse: bool
     group: int
     work: Work
+    drain_work: Work = ()
     conv: Conv | None = None
 
 
@@ -55,7 +60,8 @@ class AttentionWorkload:
     """Attention over grouped heads; ``work`` is that of the epilogue.
 
     A causal query sees its own and earlier keys, of which ``window`` (0: all) the last. ``units``
-    are pairs of sequence and key head, each with ``group`` query heads.
+    are pairs of sequence and key head, each with ``group`` query heads;
+    ``mask_planes`` sequences, or heads of them, have a mask of their own.
     """
 
     units: int
@@ -71,6 +77,7 @@ class AttentionWorkload:
     o_bits: int
     x_bits: int
     mask_bits: int
+    mask_planes: int
     score_work: Work
     output_work: Work
 
@@ -110,18 +117,13 @@ def spared(op: Op, where: ConversionSpec) -> bool:
     return op.kind == "quantize" and where.quantize == "dma"
 
 
-def _work(graph: Graph, ops: tuple[Op, ...], where: ConversionSpec) -> Work:
-    total: dict[str, int] = {}
+def _work(graph: Graph, ops: tuple[Op, ...], where: ConversionSpec, beside: bool = False) -> Work:
+    """Add up the vector work of the ops that the vector unit does, or of those ``beside`` it."""
+    total: Counter[str] = Counter()
     for op in ops:
-        if not spared(op, where):
-            for primitive, count in vector_work(graph, op).items():
-                total[primitive] = total.get(primitive, 0) + count
+        if spared(op, where) == beside:
+            total.update(vector_work(graph, op))
     return tuple(sorted(total.items()))
-
-
-def _epilogue_bits(graph: Graph, group: Group, own: tuple[str, ...]) -> int:
-    """Bits that members after the anchor, and the anchor's bias or mask, read from outside."""
-    return sum(bits for name, bits in group.reads.items() if name not in own)
 
 
 def _gemm(graph: Graph, group: Group, where: ConversionSpec) -> GemmWorkload:
@@ -141,12 +143,13 @@ def _gemm(graph: Graph, group: Group, where: ConversionSpec) -> GemmWorkload:
         a_bits=group.reads.get(own[0], ins[0].bits),
         w_bits=group.reads.get(own[1], ins[1].bits),
         o_bits=sum(group.writes.values()),
-        x_bits=_epilogue_bits(graph, group, own),
+        x_bits=sum(group.late_reads.values()) + sum(group.reads[t.name] for t in ins[2:]),
         element_bits=FORMAT_BITS[ins[0].format],
         w_batched=lowered.batch > 1,
         sparse=ins[1].density < 1,
         group=int(op.attrs.get("group", 0)),
         work=_work(graph, group.ops, where),
+        drain_work=_work(graph, group.ops, where, beside=True),
         conv=_conv(op, ins, outs) if op.kind == "conv2d" else None,
     )
 
@@ -174,7 +177,6 @@ def _attention(graph: Graph, group: Group, where: ConversionSpec) -> AttentionWo
         per_score.update(SOFTCAP_WORK)
     if mask:
         per_score["add"] += 1
-    own = op.inputs[:3] + tuple(t.name for t in mask)
     return AttentionWorkload(
         units=k.shape[0] * k.shape[1],
         group=q.shape[1] // k.shape[1],
@@ -187,8 +189,9 @@ def _attention(graph: Graph, group: Group, where: ConversionSpec) -> AttentionWo
         q_format=q.format,
         k_format=k.format,
         o_bits=sum(group.writes.values()),
-        x_bits=_epilogue_bits(graph, group, own),
+        x_bits=sum(group.late_reads.values()),
         mask_bits=sum(group.reads.get(t.name, 0) for t in mask),
+        mask_planes=max([math.prod(t.shape[:-2]) for t in mask], default=1),
         score_work=tuple(sorted((name, n * scores) for name, n in per_score.items())),
         output_work=_merge(_work(graph, group.ops[1:], where), (("mul", graph.outs(op)[0].numel),)),
     )
@@ -201,17 +204,20 @@ def _merge(first: Work, second: Work) -> Work:
     return tuple(sorted(total.items()))
 
 
+#: Kinds that look along rows of the last axis.
+_WHOLE_ROWS = ("absmax", "softmax", "norm", "reduce")
+
+
 def _stream(graph: Graph, group: Group, where: ConversionSpec) -> StreamWorkload:
     outs = graph.outs(group.anchor)
-    row = max((int(op.attrs.get("row", 1)) for op in group.ops if "row" in op.attrs), default=1)
-    elements = max(outs[0].numel, *(t.numel for t in graph.ins(group.anchor)), 1)
-    if any(op.kind in ("absmax", "softmax", "norm", "reduce") for op in group.ops):
-        # Statistics need a whole row of the last axis on chip.
-        row = max(row, graph.ins(group.anchor)[0].shape[-1] if graph.ins(group.anchor) else 1)
+    rows = [graph.ins(op)[0] for op in group.ops if op.kind in _WHOLE_ROWS and op.inputs]
+    elements = max(t.numel for t in (*graph.ins(group.anchor), *outs))
+    # A statistic needs a whole row of its input on chip.
+    longest = max((t.shape[-1] for t in rows if t.shape), default=1)
     return StreamWorkload(
         in_bits=sum(group.reads.values()),
         out_bits=sum(group.writes.values()),
-        rows=max(1, elements // max(1, row)),
+        rows=max(1, elements // max(1, longest)),
         work=_work(graph, group.ops, where),
     )
 
@@ -226,7 +232,7 @@ def on_lanes(workload: GemmWorkload) -> StreamWorkload:
         in_bits=workload.a_bits + workload.w_bits + workload.x_bits,
         out_bits=workload.o_bits,
         rows=workload.batch * workload.m,
-        work=_merge(workload.work, (("add", macs), ("mul", macs))),
+        work=_merge(_merge(workload.work, workload.drain_work), (("add", macs), ("mul", macs))),
         macs=macs,
     )
 
@@ -250,9 +256,3 @@ def shape_of(graph: Graph, group: Group) -> Mapping[str, int]:
     # A statistic is as large as what it looks at.
     seen = graph.ins(op) if op.kind in ("absmax", "reduce") else graph.outs(op)
     return {"elements": seen[0].numel}
-
-
-__all__ = [
-    "AttentionWorkload", "Conv", "GemmWorkload", "StreamWorkload", "Workload", "lower", "roots",
-    "shape_of", "spared",
-]  # fmt: skip

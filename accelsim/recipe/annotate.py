@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
+from accelsim.errors import RecipeError
 from accelsim.graph.ir import FORMAT_BITS, Graph, Op, Tensor
 from accelsim.graph.ops import verify
-from accelsim.recipe.schema import ActivationFormat, Recipe, Rule, WeightFormat
-
-_FLOATS = ("fp64", "fp32", "fp16", "bf16")
+from accelsim.recipe.schema import FLOATS, ActivationFormat, Recipe, Rule, WeightFormat
 
 
 def annotate(graph: Graph, recipe: Recipe) -> Graph:
@@ -18,14 +19,30 @@ def annotate(graph: Graph, recipe: Recipe) -> Graph:
     Ops of the original keep their names. A tensor that several products read is quantized once.
 
     Raises:
+        RecipeError: a pattern over names that matches no op.
         GraphError: the result does not verify.
     """
+    _check_patterns(graph, recipe)
     tensors = {name: _stored(t, recipe.storage) for name, t in graph.tensors.items()}
     return verify(_Annotator(graph, recipe, tensors).run())
 
 
+def _check_patterns(graph: Graph, recipe: Recipe) -> None:
+    """Refuse patterns that match nothing: a misspelt one would silently compress nothing."""
+    names = [op.name for op in graph.ops if op.kind in ("matmul", "grouped_matmul", "conv2d")]
+    for number, rule in enumerate(recipe.rules):
+        for pattern in rule.names:
+            if pattern != "*" and not any(fnmatchcase(name, pattern) for name in names):
+                close = difflib.get_close_matches(pattern, names, n=2, cutoff=0.3)
+                near = f"; near misses: {', '.join(close)}" if close else ""
+                raise RecipeError(
+                    f"recipe {recipe.name}: rules.{number}.names: {pattern!r} matches no op of "
+                    f"{graph.name}{near}"
+                )
+
+
 def _stored(tensor: Tensor, storage: str) -> Tensor:
-    return replace(tensor, format=storage) if tensor.format in _FLOATS else tensor
+    return replace(tensor, format=storage) if tensor.format in FLOATS else tensor
 
 
 def _depth(op: Op, weight: Tensor) -> int:
@@ -59,11 +76,13 @@ class _Annotator:
         source = self._quantize(op.inputs[0], rule.activation)
         weight = self._weight(op, rule.weight)
         inputs = (source, weight, *op.inputs[2:])
-        if rule.activation.format in _FLOATS:
+        coded = (rule.activation.format, rule.weight.format)
+        if all(name in FLOATS for name in coded):
             self.ops.append(replace(op, inputs=inputs))
             return
+        # Scales of either operand are applied to the sums.
         out = self.tensors[op.outputs[0]]
-        accumulator = "int32" if rule.activation.format.startswith("int") else "fp32"
+        accumulator = "int32" if all(name.startswith("int") for name in coded) else "fp32"
         sums = self._add(replace(out, name=f"{out.name}.sums", format=accumulator))
         attrs = {**op.attrs, "group": rule.weight.group}
         self.ops.append(replace(op, inputs=inputs, outputs=(sums,), attrs=attrs))
@@ -89,7 +108,7 @@ class _Annotator:
         return self._add(coded)
 
     def _quantize(self, name: str, wanted: ActivationFormat) -> str:
-        if wanted.format in _FLOATS:
+        if wanted.format in FLOATS:
             return name
         key = (name, wanted)
         if key not in self.quantized:

@@ -17,6 +17,9 @@ def _known(name: str) -> str:
     return name
 
 
+#: Formats wide enough to be stored without scales.
+FLOATS = ("fp64", "fp32", "fp16", "bf16")
+
 FormatName = Annotated[str, AfterValidator(_known)]
 
 
@@ -42,7 +45,7 @@ class WeightFormat(_Part):
 
     def metadata_bits(self, channels: int, k: int) -> int:
         """Bits beside the codes: scales, and two index bits per kept value of 2:4."""
-        if self.format in ("bf16", "fp16", "fp32"):
+        if self.format in FLOATS:
             scales = 0
         else:
             groups = -(-k // self.group) if self.group else 1

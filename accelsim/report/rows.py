@@ -210,9 +210,10 @@ def summary(run: Run) -> Summary:
     bound, rows = totals["bound_by"], layer_rows(run)
     stall, stall_share = _top_stall(rows)
     per_token = totals.get("energy_per_token_j")
-    dram_share = _dram_share(run)
+    dram_share = _dram_share(run, "dram_bytes_per_s")
+    sustained = _dram_share(run, "dram_sustained_bytes_per_s")
     return Summary(
-        headline=_headline(totals, dram_share, stall, stall_share),
+        headline=_headline(totals, dram_share, sustained, (stall, stall_share)),
         hint=HINTS.get(bound, ""),
         bound_by=bound,
         compute_share=totals["utilization"],
@@ -230,18 +231,26 @@ def summary(run: Run) -> Summary:
     )
 
 
-def _headline(totals: Mapping[str, Any], dram: float | None, stall: str, share: float) -> str:
+def _headline(
+    totals: Mapping[str, Any],
+    dram: float | None,
+    sustained: float | None,
+    stall: tuple[str, float],
+) -> str:
     bound = bound_words(totals["bound_by"])
     text = f"Limited by {bound}: {percent(totals['utilization'])} of peak compute"
     if dram is not None:
         text += f", {percent(dram)} of peak DRAM bandwidth"
-    if stall:
-        text += f"; {percent(share)} of the time is spent {STALL_WORDS[stall]}"
+        if sustained is not None:
+            text += f" ({percent(sustained)} of sustained)"
+    cause, share = stall
+    if cause:
+        text += f"; {percent(share)} of the time is spent {STALL_WORDS[cause]}"
     return text + "."
 
 
-def _dram_share(run: Run) -> float | None:
-    peak, seconds = run["chip"].get("dram_bytes_per_s"), run["totals"]["seconds"]
+def _dram_share(run: Run, bandwidth: str) -> float | None:
+    peak, seconds = run["chip"].get(bandwidth), run["totals"]["seconds"]
     return run["totals"]["dram_bytes"] / seconds / peak if peak and seconds else None
 
 

@@ -75,7 +75,7 @@ class EnergyModel:
         self,
         machine: Machine,
         counted: Counters,
-        executed_macs: int,
+        computed_macs: int,
         work: Mapping[str, int],
         seconds: float,
     ) -> Mapping[str, Range]:
@@ -84,7 +84,7 @@ class EnergyModel:
         Args:
             machine: the array and mode that ran it.
             counted: what moved.
-            executed_macs: multiply-accumulates.
+            computed_macs: multiply-accumulates that switch, hidden ones of a block included.
             work: vector primitives, those in drain or DMA included.
             seconds: how long it took, for leakage.
         """
@@ -92,10 +92,10 @@ class EnergyModel:
         if machine.mode is None:
             # Without an array the lanes multiply and add.
             for primitive in ("mul", "add"):
-                lanes[primitive] = lanes.get(primitive, 0) + executed_macs
+                lanes[primitive] = lanes.get(primitive, 0) + computed_macs
         parts = {"array": Range(), "vector": self._vector(lanes)}
         if machine.mode is not None and machine.array is not None:
-            parts["array"] = self.mac_pj(machine.mode) * executed_macs
+            parts["array"] = self.mac_pj(machine.mode) * computed_macs
             parts["array"] += self._sums(machine.array, counted.sums)
         for level in range(len(self.arch.memories)):
             parts[self.arch.memories[level].name] = self._level(level, counted)

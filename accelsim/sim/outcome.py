@@ -11,7 +11,7 @@ import numpy as np
 from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
-from accelsim.mapping.plan import Plan
+from accelsim.mapping.plan import Plan, total_port_ps
 from accelsim.sim._core import engine, queues
 from accelsim.sim.result import STALLS
 
@@ -81,7 +81,7 @@ def _parameters(plan: Plan) -> Ints:
     found[engine.E_TILE] = int(rates[at.R_TILE])
     found[engine.E_DRAIN] = int(np.ceil(plan.steps.drain_cycles * rates[at.R_PS_PER_CYCLE]))
     found[engine.E_PORTS] = plan.machine.arch.memories[0].ports
-    found[engine.E_SUM_BUFFERS] = 2
+    found[engine.E_RESULT_BUFFERS] = int(plan.machine.vector[at.C_RESULT_BUFFERS])
     return found
 
 
@@ -121,11 +121,11 @@ def _busy(
     plan: Plan, main: int, vector: int, links: list[int], stalls: Mapping[str, int]
 ) -> Mapping[str, int]:
     compute = {"compute": main, "vector": vector} if plan.steps.on_array else {"vector": main}
-    inner = max(links[:-1], default=0)
+    port = int(total_port_ps(plan.machine, plan.steps))
     return {
         **compute,
         "dram": links[-1],
-        "sram": max(inner, stalls["sram"] and main + stalls["sram"]),
+        "sram": max([port, *links[:-1]]),
         "overhead": stalls["overhead"],
     }
 
@@ -143,15 +143,16 @@ def _analytical(plan: Plan) -> Outcome:
     ]
     overhead = int(rates[at.R_OVERHEAD] + rates[at.R_TILE] * work.shape[0])
     drain = int(np.ceil(plan.steps.drain_cycles * per_cycle))
-    left = max(0, plan.latency_ps - main - overhead)
     stalls = dict.fromkeys(STALLS, 0)
     stalls["overhead"] = min(overhead, max(0, plan.latency_ps - main))
+    left = max(0, plan.latency_ps - main - overhead)
     stalls["fill_drain"] = min(drain, left)
-    left -= stalls["fill_drain"]
-    inner = max(links[:-1], default=0)
-    slow = {"dram": links[-1], "sram": inner, "vector": vector if plan.steps.on_array else 0}
-    stalls[max(slow, key=lambda cause: slow[cause])] += left
-    busy = _busy(plan, main, vector, links, {**stalls, "sram": 0})
+    busy = _busy(plan, main, vector, links, stalls)
+    # What is left is charged to the slowest of what the main unit waits for.
+    waits = {"dram": busy["dram"], "sram": busy["sram"]}
+    if plan.steps.on_array:
+        waits["vector"] = vector
+    stalls[max(waits, key=lambda cause: waits[cause])] += left - stalls["fill_drain"]
     return Outcome(plan.latency_ps, cycles, stalls, busy, counters(plan))
 
 

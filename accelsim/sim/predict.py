@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from accelsim.errors import FileError, InputError, Mistake
@@ -25,6 +25,7 @@ class Predictor:
 
     def __init__(self, arch: ArchSpec, fidelity: Fidelity = "tile") -> None:
         self._simulator = Simulator(arch, fidelity)
+        self._found: dict[tuple[str, str, tuple[tuple[str, int], ...]], LayerResult] = {}
 
     def op(self, op: str, dtype: str, sizes: Mapping[str, int]) -> LayerResult:
         """Predict one op.
@@ -32,8 +33,11 @@ class Predictor:
         Raises:
             InputError: unknown op or format, a missing size, or an op that does not fit.
         """
-        graph = single_graph(op, dtype, sizes)
-        return self._simulator.run(graph, dtype).layers[0]
+        key = (op, dtype, tuple(sorted(sizes.items())))
+        if key not in self._found:
+            graph = single_graph(op, dtype, sizes)
+            self._found[key] = self._simulator.run(graph, dtype).layers[0]
+        return self._found[key]
 
 
 def result_cells(row: LayerResult) -> dict[str, Any]:
@@ -62,18 +66,16 @@ def predict_csv(
     Raises:
         FileError: rows that cannot be predicted, all of them with their lines.
     """
-    reader = csv.DictReader(io.StringIO(text))
+    reader = csv.DictReader(io.StringIO(text), strict=True)
     columns = list(reader.fieldnames or ())
-    missing = [name for name in ("op", "dtype") if name not in columns]
-    if missing:
-        raise FileError(
-            [Mistake(f"{where}:1:1", "", f"column {name!r} is missing") for name in missing]
-        )
+    _check_header(columns, where)
     mistakes: list[Mistake] = []
     found: list[dict[str, Any]] = []
-    for row in reader:
+    for row in _rows(reader, where):
         try:
-            predicted = predictor.op(row["op"].strip(), row["dtype"].strip(), _sizes(row))
+            if None in row:
+                raise InputError(f"{len(row[None])} more cells than the header has columns")
+            predicted = predictor.op(_cell(row, "op"), _cell(row, "dtype"), _sizes(row))
             found.append({**row, **result_cells(predicted)})
         except InputError as error:
             mistakes.append(Mistake(f"{where}:{reader.line_num}:1", "", str(error)))
@@ -82,7 +84,31 @@ def predict_csv(
         raise FileError(mistakes)
     if not found:
         raise FileError([Mistake(f"{where}:2:1", "", "there is no row to predict")])
-    return _write([*columns, *(c for c in RESULT_COLUMNS if c not in columns)], found)
+    return _write([*columns, *RESULT_COLUMNS], found)
+
+
+def _check_header(columns: list[str], where: str) -> None:
+    wrong = [f"column {name!r} is missing" for name in ("op", "dtype") if name not in columns]
+    doubles = sorted({name for name in columns if columns.count(name) > 1})
+    wrong += [f"column {name!r} stands twice" for name in doubles]
+    taken = [name for name in RESULT_COLUMNS if name in columns]
+    wrong += [f"column {name!r} is one that the result adds" for name in taken]
+    if wrong:
+        raise FileError([Mistake(f"{where}:1:1", "", text) for text in wrong])
+
+
+def _rows(reader: csv.DictReader[str], where: str) -> Iterator[dict[Any, Any]]:
+    try:
+        yield from reader
+    except csv.Error as error:
+        raise FileError([Mistake(f"{where}:{reader.line_num}:1", "", str(error))]) from error
+
+
+def _cell(row: Mapping[str, str | None], column: str) -> str:
+    text = (row.get(column) or "").strip()
+    if not text:
+        raise InputError(f"{column} is empty")
+    return text
 
 
 def _sizes(row: Mapping[str, str | None]) -> dict[str, int]:
@@ -105,7 +131,7 @@ def _sizes(row: Mapping[str, str | None]) -> dict[str, int]:
 
 def _write(columns: list[str], rows: list[dict[str, Any]]) -> str:
     out = io.StringIO()
-    writer = csv.DictWriter(out, columns, lineterminator="\n", extrasaction="ignore")
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return out.getvalue()

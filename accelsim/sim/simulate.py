@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from accelsim.sim.timeline import DETAILED_TILES, Position, spans_of
 from accelsim.sim.totals import chip_facts, totals
 from accelsim.spec.arch import ArchSpec
 from accelsim.units import Range
+from accelsim.version import __version__
 
 
 @dataclass(frozen=True)
@@ -59,13 +60,14 @@ class Simulator:
             RecipeError: a format that the chip does not build.
             MappingError: an op, or the model as a whole, does not fit.
         """
-        _check_capacity(graph, self.arch)
+        groups = fuse(graph)
+        _check_capacity(graph, groups, self.arch)
         layers: list[LayerResult] = []
         spans: list[Span] = []
         workloads: list[Workload] = []
         seen: set[Workload] = set()
         now = 0
-        for group in fuse(graph):
+        for group in groups:
             workload = lower(graph, group, self.arch.conversions)
             timed = self.time(workload, group.anchor.name)
             first = workload not in seen
@@ -87,11 +89,15 @@ class Simulator:
         seconds = outcome.end_ps * 1e-12
         executed = sum(executed_macs(graph, op) for op in group.ops)
         parts = self.energy.op_energy(
-            found.machine, outcome.counters, executed, _all_work(graph, group), seconds
+            found.machine,
+            outcome.counters,
+            max(executed, found.computed_macs),
+            _all_work(graph, group),
+            seconds,
         )
         level_bytes = self.energy.level_bytes(outcome.counters)
         formats = _formats(graph, group)
-        peak = self.arch.peak_macs_per_s(formats["activation"], formats.get("weight", ""))
+        peak = self._peak(timed.plan, formats)
         return LayerResult(
             name=group.anchor.name,
             op="+".join(op.kind for op in group.ops),
@@ -116,19 +122,20 @@ class Simulator:
             fused=tuple(op.name for op in group.ops[1:]),
         )
 
+    def _peak(self, found: Plan, formats: Mapping[str, str]) -> float:
+        """MACs per second of what runs the op: the arrays, or the lanes where they multiply."""
+        if found.machine.mode is None and "weight" in formats:
+            vector = self.arch.vector
+            cycles = vector.cycles("mul") + vector.cycles("add")
+            return vector.lanes * self.arch.clock_hz / cycles
+        return self.arch.peak_macs_per_s(formats["activation"], formats.get("weight", ""))
+
     def _result(
         self, graph: Graph, recipe: str, rows: tuple[LayerResult, ...], spans: tuple[Span, ...]
     ) -> SimResult:
         arch = self.arch
-        identity = {
-            "arch": arch.model_dump(mode="json"),
-            "graph": [graph.name, graph.phase, dict(graph.sizes)],
-            "ops": [[row.name, row.op, dict(row.shape), dict(row.formats)] for row in rows],
-            "recipe": recipe,
-            "fidelity": self.fidelity,
-        }
         return SimResult(
-            id=content_id(identity),
+            id=content_id([_identity(graph, recipe), arch.model_dump(mode="json"), self.fidelity]),
             arch=arch.name,
             model=graph.name,
             recipe=recipe,
@@ -161,8 +168,19 @@ def _formats(graph: Graph, group: Group) -> dict[str, str]:
     return {"activation": first, "output": out}
 
 
-def _check_capacity(graph: Graph, arch: ArchSpec) -> None:
-    """Weights, caches and inputs must fit the DRAM together."""
+def _identity(graph: Graph, recipe: str) -> list[Any]:
+    """Return all of an annotated graph that shapes a result, and the version that computes it."""
+    ops = [[op.name, op.kind, op.inputs, op.outputs, dict(op.attrs)] for op in graph.ops]
+    tensors = [
+        [t.name, t.shape, t.role, t.format, t.metadata_bits, t.density]
+        for t in graph.tensors.values()
+    ]
+    named = [graph.name, graph.phase, dict(graph.sizes), graph.outputs, recipe]
+    return [__version__, named, ops, tensors]
+
+
+def _check_capacity(graph: Graph, groups: Sequence[Group], arch: ArchSpec) -> None:
+    """Weights, caches, inputs and what the largest op reads and writes must fit the DRAM."""
     by_role: Counter[str] = Counter()
     read = {name for op in graph.ops for name in op.inputs}
     # What a cache grows into holds what it was.
@@ -170,14 +188,21 @@ def _check_capacity(graph: Graph, arch: ArchSpec) -> None:
     for name in read - grown:
         tensor = graph.tensors[name]
         by_role[tensor.role] += -(-tensor.bits // 8)
-    need = sum(size for role, size in by_role.items() if role != "activation")
+    live = max(_live_bytes(graph, group) for group in groups)
+    need = sum(size for role, size in by_role.items() if role != "activation") + live
     over = need - arch.dram.size_bytes
     if over > 0:
         raise MappingError(
-            f"{graph.name}: weights ({by_role['weight']:,} bytes) and cache "
-            f"({by_role['cache']:,} bytes) do not fit the DRAM of {arch.name}: "
-            f"{arch.dram.size_bytes:,} bytes, {over:,} over"
+            f"{graph.name}: weights ({by_role['weight']:,} bytes), cache "
+            f"({by_role['cache']:,} bytes) and activations ({live:,} bytes) do not fit the DRAM of "
+            f"{arch.name}: {arch.dram.size_bytes:,} bytes, {over:,} over"
         )
+
+
+def _live_bytes(graph: Graph, group: Group) -> int:
+    """Bytes of the activations that a group reads and writes."""
+    moved = {**group.reads, **group.writes}
+    return sum(-(-b // 8) for n, b in moved.items() if graph.tensors[n].role == "activation")
 
 
 def _whole_cycles(layers: list[LayerResult], arch: ArchSpec) -> list[LayerResult]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -59,9 +60,13 @@ class ArchSpec(Section):
 
     @model_validator(mode="after")
     def _levels_grow(self) -> ArchSpec:
-        sizes = [memory.size_bytes for memory in self.memories] + [self.dram.size_bytes]
-        if sizes != sorted(sizes):
-            raise ValueError("memories must grow from the array outward, up to the DRAM")
+        levels = [(m.name, m.size_bytes) for m in self.memories] + [("dram", self.dram.size_bytes)]
+        for (inner, small), (outer, large) in pairwise(levels):
+            if small > large:
+                raise ValueError(
+                    f"memories must grow from the array outward: {inner} has {small:,} bytes, "
+                    f"{outer} has {large:,}"
+                )
         return self
 
     def peak_macs_per_s(self, activation: str, weight: str) -> float:

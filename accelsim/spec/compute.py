@@ -89,6 +89,9 @@ class ArraySpec(Section):
     output_double_buffer: bool = Field(
         default=True, description="Output-stationary sums shift out while the next fold runs."
     )
+    result_buffers: int = Field(
+        default=2, ge=1, le=16, description="Finished tiles that may wait for the vector unit."
+    )
     accumulator_bytes: Bytes | None = Field(
         default=None,
         description="Partial-sum memory of one array; null: partial sums use the nearest level.",

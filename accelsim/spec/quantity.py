@@ -22,18 +22,24 @@ def _whole(value: Any) -> Any:
 
 _AS_NUMBER = PlainSerializer(lambda value: value, return_type=float)
 
-Hertz = Annotated[float, _reader("Hz"), Field(gt=0, json_schema_extra={"examples": ["1 GHz"]})]
-Seconds = Annotated[float, _reader("s"), Field(ge=0, json_schema_extra={"examples": ["100 ns"]})]
+# Bounds keep every time of a run inside 64-bit picoseconds.
+Hertz = Annotated[
+    float, _reader("Hz"), Field(ge=1e3, le=1e12, json_schema_extra={"examples": ["1 GHz"]})
+]
+Seconds = Annotated[
+    float, _reader("s"), Field(ge=0, le=1, json_schema_extra={"examples": ["100 ns"]})
+]
 BytesPerSecond = Annotated[
-    float, _reader("B/s"), Field(gt=0, json_schema_extra={"examples": ["1.2 TB/s"]})
+    float,
+    _reader("B/s"),
+    Field(ge=1e6, le=1e18, json_schema_extra={"examples": ["1.2 TB/s"]}),
 ]
 Bytes = Annotated[
     int,
     BeforeValidator(_whole),
     _reader("B"),
-    Field(gt=0, json_schema_extra={"examples": ["2 MiB"]}),
+    Field(gt=0, le=1 << 50, json_schema_extra={"examples": ["2 MiB"]}),
 ]
-Watts = Annotated[float, _reader("W"), Field(ge=0, json_schema_extra={"examples": ["5 W"]})]
 
 
 class Section(BaseModel):

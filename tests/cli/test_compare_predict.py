@@ -114,7 +114,7 @@ def test_all_bad_rows_are_named_with_their_lines(cli: Cli, tmp_path: Path) -> No
     [
         (("edge_npu",), "give either an op (gemm M N K) or --csv FILE"),
         (("edge_npu", "gemm", "1", "2"), "gemm needs M N K, three sizes; found 2"),
-        (("edge_npu", "conv", "1"), "unknown op 'conv'"),
+        (("edge_npu", "conv", "1"), "'conv' is not predicted from the command line"),
         (("edge_npu", "--csv", "none.csv"), "none.csv: cannot be read"),
     ],
 )

@@ -138,7 +138,7 @@ def test_interrupting_leaves_nothing(tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(
         [sys.executable, *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True,
+        text=True, preexec_fn=_listen,
     ) as child:  # fmt: skip
         time.sleep(1.0)  # inside the imports or the run, wherever it is by then
         child.send_signal(signal.SIGINT)
@@ -146,6 +146,11 @@ def test_interrupting_leaves_nothing(tmp_path: Path) -> None:
     assert child.returncode == 130, err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def _listen() -> None:
+    """Undo what a background shell does to its children: they would not hear Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _python(*arguments: str) -> subprocess.CompletedProcess[str]:

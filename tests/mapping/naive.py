@@ -85,7 +85,11 @@ def size(extent: Extent, dims: str) -> int:
 
 
 def loads(problem: Problem, levels: list[Tile]) -> list[list[tuple[int, int, int, int]]]:
-    """Bits of A, W and partial sums loaded, and of outputs stored, per level and step."""
+    """Bits of A, W and partial sums loaded, and of outputs stored, per level and step.
+
+    A finished output of the nearest level passes through all levels at once; partial sums leave a
+    level when its tile is left.
+    """
     steps = list(walk(problem, levels))
     w_dims = "bnk" if problem.w_batched else "nk"
     found = []
@@ -94,18 +98,22 @@ def loads(problem: Problem, levels: list[Tile]) -> list[list[tuple[int, int, int
         for i, step in enumerate(steps):
             here = step[level]
             before = steps[i - 1][level] if i else None
-            after = steps[i + 1][level] if i + 1 < len(steps) else None
             a = size(here, "bmk") * problem.a if _new(here, before, "bmk") else 0
             w = size(here, w_dims) * problem.w if _new(here, before, w_dims) else 0
             fresh = _new(here, before, "bmn")
             c = size(here, "bmn") * problem.sums if fresh and step[0]["k"][0] > 0 else 0
-            stored = 0
-            if _new(here, after, "bmn"):
-                done = here["k"][1] == problem.k
-                stored = size(here, "bmn") * (problem.o if done else problem.sums)
-            rows.append((a, w, c, stored))
+            after = steps[i + 1] if i + 1 < len(steps) else None
+            rows.append((a, w, c, _stored(problem, step, after, level)))
         found.append(rows)
     return found
+
+
+def _stored(problem: Problem, step: list[Extent], after: list[Extent] | None, level: int) -> int:
+    if step[0]["k"][1] == problem.k:
+        left = after is None or _new(step[0], after[0], "bmn")
+        return size(step[0], "bmn") * problem.o if left else 0
+    left = after is None or _new(step[level], after[level], "bmn")
+    return size(step[level], "bmn") * problem.sums if left else 0
 
 
 def _new(here: Extent, other: Extent | None, dims: str) -> bool:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.mapping._core import layout as at
-from accelsim.mapping._core.array import fill_drain_cycles, k_rows, tile_cycles
+from accelsim.mapping._core.array import fill_drain_cycles, k_folds_of, tile_cycles
 from tests.mapping import naive
 
 FLOWS = {"os": at.OS, "ws": at.WS, "is": at.IS}
@@ -71,12 +71,27 @@ def test_scale_groups_end_stationary_folds() -> None:
     grouped = problem()
     grouped[at.P_GROUP], grouped[at.P_GROUP_CYCLES] = 32, 1
     array = machine(64, 64, True)
-    assert k_rows(grouped, array) == 32
+    assert k_folds_of(grouped, array, 320) == 10
     # Output stationary: one more cycle per group of 32.
     assert tile_cycles(grouped, array, at.OS, 64, 64, 320) == 320 + 10
     # Weight stationary: half of the rows stay empty, so there are twice as many folds.
     plain = tile_cycles(problem(), array, at.WS, 64, 64, 320)
     assert tile_cycles(grouped, array, at.WS, 64, 64, 320) == 2 * plain
+
+
+def test_folds_of_groups_by_hand() -> None:
+    array = machine(64, 64, True)
+    # 960 in groups of 96: every group takes one fold of 64 rows and one of 32.
+    grouped = problem()
+    grouped[at.P_GROUP] = 96
+    assert k_folds_of(grouped, array, 960) == 10 * 2
+    # 2:4 keeps 16 of a group of 32: a fold of 16 rows each.
+    sparse = problem(kept=(1, 2))
+    sparse[at.P_GROUP] = 32
+    assert k_folds_of(sparse, array, 960) == 30
+    # A group at least as long as K changes nothing.
+    grouped[at.P_GROUP] = 1024
+    assert k_folds_of(grouped, array, 960) == 15
 
 
 @pytest.mark.parametrize("name", ["scalesim300_compute_only.csv", "scalesim300_full_runs.csv"])

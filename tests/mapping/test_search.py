@@ -15,7 +15,8 @@ from accelsim.errors import MappingError, RecipeError
 from accelsim.graph.single import single_graph
 from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
-from accelsim.mapping._core.cost import busy, edge_ps, fits, link_traffic, port_ps
+from accelsim.mapping._core.array import fill_drain_cycles
+from accelsim.mapping._core.cost import busy, edge_ps, fits, link_traffic, passing_bits, port_ps
 from accelsim.mapping._core.search import on_grid, vector_ps
 from accelsim.mapping.attention import plan_attention
 from accelsim.mapping.fuse import fuse
@@ -45,30 +46,41 @@ def machine_of(arch: ArchSpec) -> Machine:
 def latency(machine: Machine, problem: Ints, choice: Ints) -> float:
     """Closed form of one plan, put together again from its parts; infinite if it does not fit."""
     vector, levels, rates = machine.vector, machine.levels, machine.rates
+    cycles_ps, lanes_ps = rates[at.R_PS_PER_CYCLE], vector_ps(problem, rates)
+    _, read, written, occupied = busy(problem, vector, levels, choice, rates)
+    spans = [lanes_ps, occupied]
     visits = 1
-    spans = [vector_ps(problem, rates)]
     for link in range(machine.levels_used):
-        if not fits(problem, vector, levels, choice, link, visits):
-            return np.inf
+        below = visits
         loaded, stored, visits = link_traffic(problem, vector, choice, link)
+        if not fits(problem, vector, levels, choice, link, visits if link == 0 else below):
+            return np.inf
         moving = (loaded + stored) * rates[at.R_LINK0 + link]
-        spans += [moving, turnaround(machine, problem, choice, link, moving)]
+        spent = moving + (occupied if link == 0 else 0)
+        spans += [moving, _turnaround(machine, problem, choice, link, spent)]
         if link == 0:
-            first = (loaded, stored)
-    _, read, written, _, occupied = busy(problem, vector, levels, choice, rates)
-    spans.append(occupied)
-    port = (read + first[1], written + first[0] + problem[at.P_O_BITS])
-    spans.append(port_ps(levels, rates, *port))
-    spans.append(turnaround(machine, problem, choice, 0, occupied))
+            passing = passing_bits(problem, vector, choice, visits)
+            read += stored + problem[at.P_X_BITS] + passing
+            written += loaded + problem[at.P_O_BITS] + passing
+    spans.append(port_ps(levels, rates, read, written))
+    drain = fill_drain_cycles(vector, choice[at.S_DATAFLOW]) * cycles_ps
+    jobs = math.prod(_trips(problem, choice, 0)[:3])
+    if jobs > 1:
+        held = vector[at.C_RESULT_BUFFERS]
+        spans.append((jobs * drain + occupied + lanes_ps) / held)
     lead, tail = edge_ps(problem, vector, choice, rates)
     return float(on_grid(lead + tail + max(spans)))
 
 
-def turnaround(machine: Machine, problem: Ints, choice: Ints, link: int, used: float) -> float:
-    base = at.S_LEVEL0 + at.S_STRIDE * link
-    tiles = math.prod(int(-(-problem[d] // choice[base + d])) for d in range(4))
+def _trips(problem: Ints, choice: Ints, level: int) -> list[int]:
+    base = at.S_LEVEL0 + at.S_STRIDE * level
+    return [int(-(-problem[d] // choice[base + d])) for d in range(4)]
+
+
+def _turnaround(machine: Machine, problem: Ints, choice: Ints, link: int, spent: float) -> float:
+    tiles = math.prod(_trips(problem, choice, link))
     setup, buffers = machine.rates[at.R_SETUP0 + link], machine.levels[link, at.L_BUFFERS]
-    return (tiles * setup + used) / buffers if tiles > 1 else 0.0
+    return (tiles * setup + spent) / buffers if tiles > 1 else 0.0
 
 
 def brute_force(machine: Machine, workload: GemmWorkload) -> float:
@@ -176,7 +188,7 @@ def attention(**changes: Any) -> AttentionWorkload:
     fields: dict[str, Any] = {
         "units": 2, "group": 2, "queries": 96, "keys": 96, "depth": 16, "value_depth": 16,
         "causal": False, "window": 0, "q_format": "bf16", "k_format": "bf16",
-        "o_bits": 16 * 4 * 96 * 16, "x_bits": 0, "mask_bits": 0,
+        "o_bits": 16 * 4 * 96 * 16, "x_bits": 0, "mask_bits": 0, "mask_planes": 1,
         "score_work": (("exp", 4 * 96 * 96),), "output_work": (),
     }  # fmt: skip
     return AttentionWorkload(**{**fields, **changes})

@@ -121,7 +121,8 @@ def test_cumulative_rounding_does_not_split_a_group(make_run: Make, make_layer: 
 def test_the_summary_says_what_limits(small_run: Run) -> None:
     found = rows.summary(small_run)
     assert found.headline == (
-        "Limited by compute: 68.9 % of peak compute, 16.1 % of peak DRAM bandwidth; "
+        "Limited by compute: 68.9 % of peak compute, 16.1 % of peak DRAM bandwidth "
+        "(20.1 % of sustained); "
         "21.5 % of the time is spent waiting for DRAM."
     )
     assert found.hint == rows.HINTS["compute"]

@@ -83,8 +83,9 @@ def test_yaml_keeps_units_where_they_lose_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("memories=[{name: a, size_bytes: 1 MiB, bandwidth_bytes_per_s: 1}, "
-         "{name: a, size_bytes: 1 MiB, bandwidth_bytes_per_s: 1}]", "two memories have the same"),
+        ("memories=[{name: a, size_bytes: 1 MiB, bandwidth_bytes_per_s: 1 GB/s}, "
+         "{name: a, size_bytes: 1 MiB, bandwidth_bytes_per_s: 1 GB/s}]",
+         "two memories have the same"),
         ("dram.size_bytes=1 KiB", "memories must grow from the array outward"),
         ("arrays.0.modes.1.weight=int8", "modes list int8 x int8 twice"),
         ("arrays.0.modes.0.macs_per_pe_per_cycle=0.3", "a whole number or one over a whole number"),

@@ -271,7 +271,8 @@ def test_estimated_keys_must_exist(write: Write) -> None:
 def test_mistakes_between_sections_are_told_too(write: Write) -> None:
     write("order.yaml", GOOD.replace("size_bytes: 64 KiB", "size_bytes: 8 MiB"))
     assert mistakes_of("order.yaml") == [
-        "order.yaml:1:1: memories must grow from the array outward, up to the DRAM"
+        "order.yaml:1:1: memories must grow from the array outward: near has 8,388,608 bytes, "
+        "far has 1,048,576"
     ]
 
 

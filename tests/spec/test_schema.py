@@ -53,7 +53,7 @@ def test_quantities_are_numbers_or_texts_with_their_unit(
     validator: jsonschema.Draft7Validator,
 ) -> None:
     data = chip()
-    for good in (1e9, 1, "1 GHz", "2.5e3 MHz", "1e9"):
+    for good in (1e9, 1000, "1 GHz", "2.5e3 MHz", "1e9"):
         assert validator.is_valid({**data, "clock_hz": good})
     for bad in ("1 GB", "fast", 0, -1, True, None, "1 KiHz"):
         assert not validator.is_valid({**data, "clock_hz": bad})

@@ -43,11 +43,14 @@ def active_experts(rows: int, experts: int) -> int:
 
 
 def _grouped(ins: Tensors, outs: Tensors, attrs: Attrs) -> Gemm:
-    """As many equal products as the rows divide into, at most one per active expert."""
+    """One product per active expert; the fullest decides, so rows are rounded up."""
     rows, k = ins[0].shape
-    limit = max(1, active_experts(rows, ins[1].shape[0]))
-    groups = next(count for count in range(limit, 0, -1) if rows % count == 0)
-    return Gemm(groups, rows // groups, outs[0].shape[-1], k)
+    active = max(1, active_experts(rows, ins[1].shape[0]))
+    return Gemm(active, -(-rows // active), outs[0].shape[-1], k)
+
+
+def _grouped_macs(ins: Tensors, outs: Tensors, attrs: Attrs) -> int:
+    return outs[0].numel * ins[0].shape[-1]
 
 
 def _grouped_access(ins: Tensors, outs: Tensors, attrs: Attrs) -> Access:
@@ -78,6 +81,7 @@ OPS.add(
         "x[S, K], sorted by expert, times the weight of each row's expert in [E, N, K] ([E, K, N] "
         "with weight_is_kn); experts is E, top_k the experts per token; routing is balanced",
         gemm=_grouped,
+        full_macs=_grouped_macs,
         access=_grouped_access,
         check=_check_grouped,
     ),

@@ -66,6 +66,7 @@ class OpKind:
         engine: the part of the chip that executes it.
         summary: one line for people, naming the attributes.
         gemm: matrix products that it lowers to, for array kinds.
+        full_macs: MACs of the full arithmetic; None: those of ``gemm``.
         executed_macs: MACs that hardware executes (causal halves left out); None: as ``gemm``.
         vector_work: elementary vector operations by primitive, over all elements.
         access: bits that it reads and writes.
@@ -76,6 +77,7 @@ class OpKind:
     engine: Engine
     summary: str
     gemm: Callable[[Tensors, Tensors, Attrs], Gemm | None] = _no_gemm
+    full_macs: Callable[[Tensors, Tensors, Attrs], int] | None = None
     executed_macs: Callable[[Tensors, Tensors, Attrs], int] | None = None
     vector_work: Callable[[Tensors, Tensors, Attrs], Mapping[str, int]] = _no_work
     access: Callable[[Tensors, Tensors, Attrs], Access] = _whole
@@ -99,7 +101,10 @@ def kind_of(op: Op) -> OpKind:
 
 def macs(graph: Graph, op: Op) -> int:
     """Multiply-accumulates of the full arithmetic of ``op``; 0 outside array kinds."""
-    lowered = kind_of(op).gemm(graph.ins(op), graph.outs(op), op.attrs)
+    kind = kind_of(op)
+    if kind.full_macs is not None:
+        return kind.full_macs(graph.ins(op), graph.outs(op), op.attrs)
+    lowered = kind.gemm(graph.ins(op), graph.outs(op), op.attrs)
     return lowered.macs if lowered else 0
 
 

@@ -16,7 +16,6 @@ from accelsim.mapping._core.layout import (
     C_OUTPUT_DB,
     C_ROWS,
     C_WEIGHT_DB,
-    IS,
     OS,
     P_CYCLES_PER_STEP,
     P_GROUP,
@@ -42,16 +41,20 @@ def k_steps(problem: Ints, k: int) -> int:
 
 
 @leaf
-def k_rows(problem: Ints, machine: Ints) -> int:
-    """Rows of a stationary fold that lie along K.
+def k_folds_of(problem: Ints, machine: Ints, k: int) -> int:
+    """Stationary folds along K.
 
     Sums of different scale groups cannot be added before they are scaled, so a fold ends with its
     group.
     """
-    rows = machine[C_ROWS]
-    if problem[P_GROUP] == 0:
-        return rows
-    return max(1, min(rows, problem[P_GROUP] // problem[P_K_PER_CYCLE]))
+    rows, group = machine[C_ROWS], problem[P_GROUP]
+    if group == 0 or group >= k:
+        return ceil_div(k_steps(problem, k), rows)
+    folds = (k // group) * ceil_div(k_steps(problem, group), rows)
+    rest = k % group
+    if rest > 0:
+        folds += ceil_div(k_steps(problem, rest), rows)
+    return folds
 
 
 @leaf
@@ -60,16 +63,15 @@ def folds_and_stream(
 ) -> tuple[int, int]:
     """Number of folds and length of the stream of one fold, in cycles, on one array."""
     rows, cols = machine[C_ROWS], machine[C_COLS]
-    steps = k_steps(problem, k)
     slow = problem[P_CYCLES_PER_STEP]
     if dataflow == OS:
-        stream = steps * slow
+        stream = k_steps(problem, k) * slow
         if problem[P_GROUP] > 0:
             stream += ceil_div(k, problem[P_GROUP]) * problem[P_GROUP_CYCLES]
         return ceil_div(m, rows) * ceil_div(n, cols), stream
     if dataflow == WS:
-        return ceil_div(steps, k_rows(problem, machine)) * ceil_div(n, cols), m * slow
-    return ceil_div(steps, k_rows(problem, machine)) * ceil_div(m, cols), n * slow
+        return k_folds_of(problem, machine, k) * ceil_div(n, cols), m * slow
+    return k_folds_of(problem, machine, k) * ceil_div(m, cols), n * slow
 
 
 @leaf
@@ -115,10 +117,4 @@ def k_folds(problem: Ints, machine: Ints, dataflow: int, k: int) -> int:
     """Folds along K, after each of which partial sums leave the array."""
     if dataflow == OS:
         return 1
-    return ceil_div(k_steps(problem, k), k_rows(problem, machine))
-
-
-__all__ = [
-    "IS", "OS", "WS", "ceil_div", "fill_drain_cycles", "folds_and_stream", "k_folds", "k_rows",
-    "k_steps", "operand_passes", "tile_cycles",
-]  # fmt: skip
+    return k_folds_of(problem, machine, k)

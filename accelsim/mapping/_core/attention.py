@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from accelsim.jit import Ints, leaf
 from accelsim.mapping._core.array import ceil_div, operand_passes, tile_cycles
-from accelsim.mapping._core.layout import OP_A, OP_C, OP_STORE, OP_W
+from accelsim.mapping._core.layout import C_ACC_BITS, OP_A, OP_C, OP_STORE, OP_W
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
 from accelsim.mapping._core.tile import share
 
@@ -12,14 +12,14 @@ from accelsim.mapping._core.tile import share
 (
     T_UNITS, T_GROUP, T_QUERIES, T_KEYS, T_DEPTH, T_VALUE_DEPTH, T_CAUSAL, T_WINDOW,
     T_Q_BITS, T_K_BITS, T_P_BITS,  # bits of one element
-    T_O_BITS, T_X_BITS, T_MASK_BITS,  # whole tensors
+    T_O_BITS, T_X_BITS, T_MASK_BITS, T_MASK_PLANES,  # whole tensors; masks per query and key
     T_SCORE_MC, T_OUTPUT_MC,  # vector work over all scores and all outputs, 1/1000 cycle
     T_ACC_BITS,
     T_SIZE,
-) = range(17 + 1)  # fmt: skip
+) = range(18 + 1)  # fmt: skip
 
 # Choice: int64 vector.
-H_DATAFLOW, H_HEADS, H_ROWS, H_QUERIES, H_KEYS, H_RESIDENT, H_SIZE = 0, 1, 2, 3, 4, 5, 6
+H_DATAFLOW, H_HEADS, H_ROWS, H_QUERIES, H_KEYS, H_RESIDENT = 0, 1, 2, 3, 4, 5
 
 
 @leaf
@@ -60,7 +60,33 @@ def block_bits(attention: Ints, choice: Ints) -> int:
     depths = attention[T_DEPTH] + attention[T_VALUE_DEPTH]
     bits = rows * attention[T_DEPTH] * attention[T_Q_BITS] + keys * depths * attention[T_K_BITS]
     bits += rows * choice[H_KEYS] * attention[T_P_BITS]
+    bits += mask_bits(attention, choice[H_HEADS], choice[H_QUERIES], choice[H_KEYS])
+    outputs = attention[T_UNITS] * attention[T_GROUP] * attention[T_QUERIES]
+    bits += share(attention[T_X_BITS], rows, outputs)
+    # Sums that wait here, or the output that leaves.
     return bits + rows * attention[T_VALUE_DEPTH] * attention[T_ACC_BITS]
+
+
+@leaf
+def mask_bits(attention: Ints, units: int, queries: int, keys: int) -> int:
+    """Bits of the masks of a block; heads, or all sequences, may share one."""
+    if attention[T_MASK_BITS] == 0:
+        return 0
+    planes = attention[T_MASK_PLANES]
+    here = ceil_div(planes * units, attention[T_UNITS])
+    whole = attention[T_QUERIES] * attention[T_KEYS] * planes
+    return share(attention[T_MASK_BITS], queries * keys * here, whole)
+
+
+@leaf
+def visited_scores(attention: Ints, choice: Ints) -> int:
+    """Scores of all blocks that are computed, hidden ones on the diagonal included."""
+    scores = 0
+    for query in range(0, attention[T_QUERIES], choice[H_QUERIES]):
+        count = min(choice[H_QUERIES], attention[T_QUERIES] - query)
+        seen = last_key(attention, query, count) - first_key(attention, choice, query)
+        scores += count * seen
+    return scores * attention[T_UNITS] * attention[T_GROUP]
 
 
 @leaf
@@ -86,8 +112,16 @@ def _work_of(
     probabilities = all_rows * keys * attention[T_P_BITS]
     work[W_READ] = all_rows * depth * attention[T_Q_BITS] * score_a + probabilities * value_a
     work[W_READ] += units * keys * attention[T_K_BITS] * (depth * score_w + value * value_w)
+    work[W_READ] += mask_bits(attention, units, queries, keys)
     work[W_WRITTEN] = probabilities
-    work[W_SUMS] = all_rows * (keys + 2 * value) * attention[T_ACC_BITS]
+    for width in (keys, value):
+        # Scores, and the running output, are written and read once per block.
+        sums = all_rows * width * attention[T_ACC_BITS]
+        if rows * width * attention[T_ACC_BITS] <= machine[C_ACC_BITS]:
+            work[W_SUMS] += 2 * sums
+        else:
+            work[W_READ] += sums
+            work[W_WRITTEN] += sums
     scores = attention[T_UNITS] * attention[T_GROUP] * attention[T_QUERIES] * attention[T_KEYS]
     work[W_VECTOR] = share(attention[T_SCORE_MC], all_rows * keys, scores)
 
@@ -120,7 +154,6 @@ def attention_steps(
     """Fill the step arrays of fused attention; see ``steps.gemm_steps`` for their shapes."""
     step = 0
     outputs = attention[T_UNITS] * attention[T_GROUP] * attention[T_QUERIES]
-    scores = outputs * attention[T_KEYS]
     for unit in range(0, attention[T_UNITS], choice[H_HEADS]):
         units = min(choice[H_HEADS], attention[T_UNITS] - unit)
         for query in range(0, attention[T_QUERIES], choice[H_QUERIES]):
@@ -134,8 +167,7 @@ def attention_steps(
                 keys = min(choice[H_KEYS], limit - key)
                 whole = attention[T_KEYS] if query == 0 and key == first else 0
                 _load_keys(attention, choice, units, keys, whole, step, bits)
-                mask = share(attention[T_MASK_BITS], rows * keys, scores)
-                _everywhere(bits, OP_C, step, mask)
+                _everywhere(bits, OP_C, step, mask_bits(attention, units, queries, keys))
                 _work_of(problem, machine, attention, choice, units, queries, keys, work[step])
                 step += 1
             _finish_rows(attention, rows, outputs, step - 1, bits, work)
@@ -148,6 +180,8 @@ def _finish_rows(
     """What the last block of a row of blocks adds: the epilogue and the store."""
     stored = share(attention[T_O_BITS], rows, outputs)
     _everywhere(bits, OP_STORE, step, stored)
-    _everywhere(bits, OP_C, step, share(attention[T_X_BITS], rows, outputs))
+    epilogue = share(attention[T_X_BITS], rows, outputs)
+    _everywhere(bits, OP_C, step, epilogue)
+    work[step, W_READ] += epilogue
     work[step, W_VECTOR] += share(attention[T_OUTPUT_MC], rows, outputs)
     work[step, W_WRITTEN] += stored

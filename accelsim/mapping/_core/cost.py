@@ -13,6 +13,7 @@ from accelsim.jit import Floats, Ints, kernel, leaf
 from accelsim.mapping._core.array import ceil_div, fill_drain_cycles
 from accelsim.mapping._core.layout import (
     C_LEVELS,
+    C_RESULT_BUFFERS,
     DIMS,
     L_BITS,
     L_BUFFERS,
@@ -46,7 +47,6 @@ from accelsim.mapping._core.layout import (
 )
 from accelsim.mapping._core.tile import (
     a_tile_bits,
-    accumulator_bits,
     array_cycles,
     epilogue_tile_bits,
     out_tile_bits,
@@ -166,17 +166,16 @@ def level_bits(
 @kernel
 def busy(
     problem: Ints, machine: Ints, levels: Ints, choice: Ints, rates: Floats
-) -> tuple[int, int, int, int, float]:
+) -> tuple[int, int, int, float]:
     """Sum over all tiles, edges included.
 
     Returns array cycles, bits read and written at the nearest level's port for operands and
-    partial sums, bits moved in accumulator memory, and picoseconds in which a tile is
-    synchronized and held by array or port.
+    partial sums, and picoseconds in which a tile is synchronized and held by array or port.
     """
     b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
     n, k = tile_size(problem, machine, choice, 0, N), tile_size(problem, machine, choice, 0, K)
     sizes = (b, m, n, k)
-    cycles, read, written, sums = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
+    cycles, read, written = np.int64(0), np.int64(0), np.int64(0)
     occupied = 0.0
     extent = np.empty(DIMS, np.int64)
     for corner in range(1 << DIMS):
@@ -189,10 +188,9 @@ def busy(
         cycles += count * own
         read += count * port_read
         written += count * port_written
-        sums += count * accumulator_bits(problem, machine, choice, b, m, n, k)
         port = port_ps(levels, rates, port_read, port_written)
         occupied += count * (rates[R_TILE] + max(np.ceil(own * rates[R_PS_PER_CYCLE]), port))
-    return cycles, read, written, sums, occupied
+    return cycles, read, written, occupied
 
 
 @leaf
@@ -249,11 +247,10 @@ def first_level_partial(problem: Ints, machine: Ints, choice: Ints) -> bool:
 
 
 @leaf
-def fits(
-    problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, visits_below: int
-) -> bool:
-    """Whether the tiles of a level fit; ``visits_below`` > 1 means that partial sums arrive."""
-    spilled = first_level_partial(problem, machine, choice) if level == 0 else visits_below > 1
+def fits(problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, visits: int) -> bool:
+    """Whether the tiles of a level fit; ``visits`` > 1 means that partial sums pass."""
+    # Sums that leave the nearest level pass through it, wherever they waited before.
+    spilled = visits > 1 or (level == 0 and first_level_partial(problem, machine, choice))
     return level_bits(problem, machine, levels, choice, level, spilled) <= levels[level, L_BITS]
 
 
@@ -264,26 +261,52 @@ def link_fj(rates: Floats, link: int, loaded: int, stored: int) -> float:
 
 
 @leaf
-def turnaround_ps(
-    problem: Ints, machine: Ints, levels: Ints, rates: Floats, choice: Ints, link: int, used: float
-) -> float:
-    """Time when buffers limit: each waits for its transfer to be set up, is filled and is used.
-
-    ``used`` is the time for which the level's tiles are filled or used.
-    """
+def tiles_of(problem: Ints, machine: Ints, choice: Ints, link: int) -> int:
+    """Tiles of a level."""
     tiles = 1
     for dim in range(DIMS):
         tiles *= _tiles_of(problem, machine, choice, link, dim)
-    if tiles == 1:
-        return 0.0
-    return (tiles * rates[R_SETUP0 + link] + used) / levels[link, L_BUFFERS]
+    return tiles
+
+
+@leaf
+def turnaround_ps(tiles: int, setup_ps: float, spent_ps: float, buffers: int) -> float:
+    """Time when buffers limit: each waits for its setup, is filled and used before the next one.
+
+    ``spent_ps`` is the time of filling and using all tiles.
+    """
+    return (tiles * setup_ps + spent_ps) / buffers if tiles > 1 else 0.0
 
 
 @leaf
 def link_ps(
-    problem: Ints, machine: Ints, levels: Ints, rates: Floats, choice: Ints, link: int,
-    loaded: int, stored: int,
-) -> float:  # fmt: skip
-    """Time of a link: the bits at its rate, or its buffers waiting for setups."""
-    moving = (float(loaded) + float(stored)) * rates[R_LINK0 + link]
-    return max(moving, turnaround_ps(problem, machine, levels, rates, choice, link, moving))
+    problem: Ints, machine: Ints, levels: Ints, rates: Floats, choice: Ints, link: int, bits: int
+) -> float:
+    """Time of a link: its bits at its rate, or its buffers waiting for setups."""
+    moving = float(bits) * rates[R_LINK0 + link]
+    tiles = tiles_of(problem, machine, choice, link)
+    return max(
+        moving, turnaround_ps(tiles, rates[R_SETUP0 + link], moving, levels[link, L_BUFFERS])
+    )
+
+
+@leaf
+def results_ps(problem: Ints, machine: Ints, rates: Floats, choice: Ints, occupied: float) -> float:
+    """Time when finished tiles that wait for the vector unit hold back the array."""
+    tiles = 1
+    for dim in (B, M, N):
+        tiles *= _tiles_of(problem, machine, choice, 0, dim)
+    drain = fill_drain_cycles(machine, choice[S_DATAFLOW]) * rates[R_PS_PER_CYCLE]
+    vector = problem[P_VECTOR_MILLICYCLES] * 1e-3 * rates[R_PS_PER_CYCLE]
+    return turnaround_ps(tiles, drain, occupied + vector, machine[C_RESULT_BUFFERS])
+
+
+@leaf
+def passing_bits(problem: Ints, machine: Ints, choice: Ints, visits: int) -> int:
+    """Bits of sums that accumulator memory hands to the nearest level when their tile is left."""
+    b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
+    n = tile_size(problem, machine, choice, 0, N)
+    if not sums_stay(problem, machine, choice, b, m, n):
+        return 0
+    sums = problem[P_B] * problem[P_B + M] * problem[P_B + N] * problem[P_ACC_BITS]
+    return sums * (visits - 1)

@@ -32,8 +32,9 @@ OS, WS, IS = 0, 1, 2
     C_WEIGHT_DB, C_OUTPUT_DB,
     C_ACC_BITS,  # accumulator memory of one array, in bits; 0: none
     C_LEVELS,
+    C_RESULT_BUFFERS,  # finished tiles that may wait for the vector unit
     C_SIZE,
-) = range(7 + 1)  # fmt: skip
+) = range(8 + 1)  # fmt: skip
 MAX_LEVELS = 4
 
 # Per level, from the array outward: int64 matrix [MAX_LEVELS, L_SIZE].

@@ -11,19 +11,22 @@ import numpy as np
 
 from accelsim.jit import Floats, Ints, kernel, leaf
 from accelsim.mapping._core.cost import (
-    a_bits_once,
     busy,
     edge_ps,
     fits,
     link_fj,
     link_ps,
     link_traffic,
+    passing_bits,
     port_ps,
+    results_ps,
+    tiles_of,
     turnaround_ps,
 )
 from accelsim.mapping._core.layout import (
     C_LEVELS,
     DIMS,
+    L_BUFFERS,
     ORDERS,
     P_A_BITS,
     P_B,
@@ -34,6 +37,7 @@ from accelsim.mapping._core.layout import (
     R_LINK0,
     R_PORT_COST,
     R_PS_PER_CYCLE,
+    R_SETUP0,
     S_LEVEL0,
     S_SIZE,
     S_STRIDE,
@@ -42,7 +46,7 @@ from accelsim.mapping._core.layout import (
 _N_ORDERS = len(ORDERS)
 
 # What a nearest-level candidate is sorted and bounded by.
-_BOUND, _EDGE, _OCCUPIED, _READ, _WRITTEN, _COST, _FACTS = 0, 1, 2, 3, 4, 5, 6
+_BOUND, _EDGE, _OCCUPIED, _HELD, _READ, _WRITTEN, _COST, _FACTS = 0, 1, 2, 3, 4, 5, 6, 7
 
 
 @leaf
@@ -100,14 +104,23 @@ def inner_candidates(
         _decode(flat, n_heads, heads, sizes, choice)
         if not fits(problem, machine, levels, choice, 0, 1):
             continue
-        _, read, written, _, occupied = busy(problem, machine, levels, choice, rates)
+        _, read, written, occupied = busy(problem, machine, levels, choice, rates)
         lead, tail = edge_ps(problem, machine, choice, rates)
+        held = max(
+            occupied,
+            results_ps(problem, machine, rates, choice, occupied),
+            turnaround_ps(
+                tiles_of(problem, machine, choice, 0), rates[R_SETUP0], occupied,
+                levels[0, L_BUFFERS],
+            ),
+        )  # fmt: skip
         choices[found] = choice
+        facts[found, _BOUND] = on_grid(lead + tail + max(held, floor))
         facts[found, _EDGE] = lead + tail
-        facts[found, _OCCUPIED] = max(
-            occupied, turnaround_ps(problem, machine, levels, rates, choice, 0, occupied)
-        )
-        facts[found, _BOUND] = on_grid(lead + tail + max(facts[found, _OCCUPIED], floor))
+        facts[found, _OCCUPIED] = occupied
+        facts[found, _HELD] = held
+        facts[found, _READ] = read
+        facts[found, _WRITTEN] = written
         facts[found, _COST] = (read + written) * rates[R_PORT_COST]
         facts[found, _READ] = read
         facts[found, _WRITTEN] = written
@@ -144,32 +157,33 @@ def _traffic_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
 
 @leaf
 def _evaluate_nearest(
-    problem: Ints,
-    machine: Ints,
-    levels: Ints,
-    rates: Floats,
-    choice: Ints,
-    facts: Floats,
-    above: Floats,
-    best: Floats,
-) -> int:
+    problem: Ints, machine: Ints, levels: Ints, rates: Floats, choice: Ints, facts: Floats,
+    above: Floats, best: Floats,
+) -> int:  # fmt: skip
     """Try the loop orders of the nearest level under fixed outer levels; update ``best``."""
     evaluated = 0
+    tiles = tiles_of(problem, machine, choice, 0)
     for order in range(_N_ORDERS):
         choice[S_LEVEL0 + DIMS] = order
         loaded, stored, visits = link_traffic(problem, machine, choice, 0)
         evaluated += 1
+        if visits > 1 and not fits(problem, machine, levels, choice, 0, visits):
+            continue
         if machine[C_LEVELS] > 1 and not fits(problem, machine, levels, choice, 1, visits):
             continue
-        cost = link_fj(rates, 0, loaded, stored)
-        busy_ps = link_ps(problem, machine, levels, rates, choice, 0, loaded, stored)
-        read = facts[_READ] + stored
-        written = facts[_WRITTEN] + loaded + problem[P_O_BITS]
+        moving = (float(loaded) + float(stored)) * rates[R_LINK0]
+        turn = turnaround_ps(
+            tiles, rates[R_SETUP0], moving + facts[_OCCUPIED], levels[0, L_BUFFERS]
+        )
+        passing = passing_bits(problem, machine, choice, visits)
+        read = facts[_READ] + stored + problem[P_X_BITS] + passing
+        written = facts[_WRITTEN] + loaded + problem[P_O_BITS] + passing
         port = port_ps(levels, rates, read, written)
-        span = max(above[0], busy_ps, port, facts[_OCCUPIED], vector_ps(problem, rates))
+        span = max(above[0], moving, turn, port, facts[_HELD])
         latency = on_grid(facts[_EDGE] + span)
-        if latency < best[0, 0] or (latency == best[0, 0] and above[1] + cost < best[0, 1]):
-            best[0, 0], best[0, 1] = latency, above[1] + cost
+        cost = above[1] + link_fj(rates, 0, loaded, stored)
+        if latency < best[0, 0] or (latency == best[0, 0] and cost < best[0, 1]):
+            best[0, 0], best[0, 1] = latency, cost
             for i in range(S_SIZE):
                 best[1, i] = choice[i]
     return evaluated
@@ -210,9 +224,9 @@ def _descend(
             ):
                 continue
             cost = link_fj(rates, level, loaded, stored)
-            busy_ps = link_ps(problem, machine, levels, rates, choice, level, loaded, stored)
+            busy_ps = link_ps(problem, machine, levels, rates, choice, level, loaded + stored)
             deeper = np.array([max(above[0], busy_ps), above[1] + cost])
-            bound = on_grid(facts[_EDGE] + max(deeper[0], facts[_OCCUPIED]))
+            bound = on_grid(facts[_EDGE] + max(deeper[0], facts[_HELD]))
             if bound > best[0, 0] or (bound == best[0, 0] and deeper[1] >= best[0, 1]):
                 continue
             evaluated += _descend(
@@ -279,6 +293,3 @@ def search(
             machine[C_LEVELS] - 1, start, best,
         )  # fmt: skip
     return best[1].astype(np.int64), best[0, 0], best[0, 1], evaluated
-
-
-__all__ = ["a_bits_once", "inner_candidates", "search", "vector_ps"]

@@ -30,6 +30,7 @@ from accelsim.mapping._core.tile import (
     out_tile_bits,
     port_bits,
     share,
+    sums_stay,
     w_tile_bits,
 )
 
@@ -121,37 +122,42 @@ def _load_step(
 @leaf
 def _finish_output(
     problem: Ints,
-    levels_used: int,
-    step: int,
+    moved: bool,
     offset: Ints,
-    extent: Ints,
     before: Ints,
-    before_extent: Ints,
+    extent: Ints,
     stores: Ints,
 ) -> None:
-    """Record stores of output tiles that ``step`` leaves behind (all of them at the end)."""
-    for level in range(levels_used):
-        if step >= 0 and not _moved(problem, OP_C, offset[level], before[level]):
+    """Record the stores of output tiles that a step leaves behind (all of them at the end).
+
+    Finished outputs pass through all levels at once; partial sums leave a level with its tile.
+    """
+    for level in range(stores.shape[0]):
+        if moved and not _moved(problem, OP_C, offset[level], before[level]):
             continue
-        b, m, n = before_extent[level, B], before_extent[level, M], before_extent[level, N]
-        if before[level, K] + before_extent[level, K] >= problem[P_B + K]:
-            stores[level] = out_tile_bits(problem, b, m, n)
-        else:
-            stores[level] = b * m * n * problem[P_ACC_BITS]
+        if before[0, K] + extent[0, K] < problem[P_B + K]:
+            sums = extent[level, B] * extent[level, M] * extent[level, N]
+            stores[level] = sums * problem[P_ACC_BITS]
+        elif level == 0:
+            finished = out_tile_bits(problem, extent[0, B], extent[0, M], extent[0, N])
+            for link in range(stores.shape[0]):
+                stores[link] = finished
 
 
 @leaf
 def _work_step(
-    problem: Ints, machine: Ints, choice: Ints, extent: Ints, last_k: bool, work: Ints
+    problem: Ints, machine: Ints, choice: Ints, extent: Ints, start: int, work: Ints
 ) -> None:
+    """Array, port and accumulator work of a tile that starts at ``start`` along K."""
     b, m, n, k = extent[B], extent[M], extent[N], extent[K]
     read, written = port_bits(problem, machine, choice, b, m, n, k)
     work[W_ARRAY] = array_cycles(problem, machine, choice, b, m, n, k)
     work[W_READ], work[W_WRITTEN] = read, written
-    work[W_SUMS] = accumulator_bits(problem, machine, choice, b, m, n, k)
-    if last_k:
+    work[W_SUMS] = accumulator_bits(problem, machine, choice, b, m, n, k, start == 0)
+    if start + k >= problem[P_B + K]:
         outputs = problem[P_B] * problem[P_B + M] * problem[P_B + N]
         work[W_VECTOR] = share(problem[P_VECTOR_MILLICYCLES], b * m * n, outputs)
+        work[W_READ] += epilogue_tile_bits(problem, b, m, n)
         work[W_WRITTEN] += out_tile_bits(problem, b, m, n)
 
 
@@ -175,17 +181,20 @@ def gemm_steps(
     flushed = np.zeros(used, np.int64)
     for step in range(work.shape[0]):
         _load_step(problem, used, step, offset, extent, last, loads)
+        _work_step(problem, machine, choice, extent[0], offset[0, K], work[step])
+        stays = sums_stay(problem, machine, choice, extent[0, B], extent[0, M], extent[0, N])
+        if stays:
+            work[step, W_READ] += loads[0, OP_C, step]
         last_k = offset[0, K] + extent[0, K] >= problem[P_B + K]
         if last_k:
             for level in range(used):
                 loads[level, OP_C, step] += epilogue_tile_bits(
                     problem, extent[0, B], extent[0, M], extent[0, N]
                 )
-        _work_step(problem, machine, choice, extent[0], last_k, work[step])
         before, before_extent = offset.copy(), extent.copy()
         moved = _advance(problem, machine, choice, index, offset, extent)
         flushed[:] = 0
-        _finish_output(
-            problem, used, 0 if moved >= 0 else -1, offset, extent, before, before_extent, flushed
-        )
+        _finish_output(problem, moved >= 0, offset, before, before_extent, flushed)
+        if stays and not last_k:
+            work[step, W_WRITTEN] += flushed[0]
         stores[:, step] = flushed

@@ -6,7 +6,6 @@ import numpy as np
 
 from accelsim.jit import Ints, leaf
 from accelsim.mapping._core.array import (
-    IS,
     ceil_div,
     k_folds,
     operand_passes,
@@ -16,6 +15,7 @@ from accelsim.mapping._core.layout import (
     C_ACC_BITS,
     C_COLS,
     C_COUNT,
+    IS,
     OS,
     P_A_BITS,
     P_A_ELEMENT_BITS,
@@ -153,13 +153,21 @@ def port_bits(
 
 @leaf
 def accumulator_bits(
-    problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int, k: int
+    problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int, k: int, first: bool
 ) -> int:
-    """Bits that a tile moves in and out of accumulator memory; 0 where there is none."""
+    """Bits that a tile moves in and out of accumulator memory; 0 where there is none.
+
+    Every fold along K writes its sums and reads those before it; ``first`` is the first tile along
+    K, which finds none.
+    """
     if machine[C_ACC_BITS] == 0:
         return 0
-    folds = k_folds(problem, machine, choice[S_DATAFLOW], k)
+    stays = k >= problem[P_K] or sums_stay(problem, machine, choice, b, m, n)
     sums = b * m * n * problem[P_ACC_BITS]
     if choice[S_DATAFLOW] == OS:
-        return sums if k < problem[P_K] else 0
-    return sums * (2 * folds - 1) if fold_sums_stay(problem, machine, choice, m, n) else 0
+        # Sums of a fold stay in the array; between tiles along K they wait in the memory.
+        return sums * (1 if first else 2) if stays and k < problem[P_K] else 0
+    if not fold_sums_stay(problem, machine, choice, m, n):
+        return 0
+    folds = k_folds(problem, machine, choice[S_DATAFLOW], k)
+    return sums * (2 * folds - (1 if first or not stays else 0))

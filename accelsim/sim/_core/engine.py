@@ -23,6 +23,7 @@ from accelsim.sim._core.queues import (
     LANE_BUSY,
     LANE_COMPUTED,
     LANE_FREE,
+    LANE_RING,
     LOADS,
     Q_CAUSE,
     Q_COUNT,
@@ -40,9 +41,9 @@ from accelsim.sim._core.queues import (
 # Why the main unit waited; the order is that of sim.result.STALLS.
 CAUSE_DRAM, CAUSE_SRAM, CAUSE_VECTOR, CAUSE_FILL, CAUSE_OVERHEAD, CAUSES = 0, 1, 2, 3, 4, 5
 
-# Parameters: int64 vector. Ports are those of the nearest level; sums are finished outputs that
-# wait for the vector unit.
-E_OVERHEAD, E_TILE, E_DRAIN, E_PORTS, E_SUM_BUFFERS, E_SIZE = 0, 1, 2, 3, 4, 5
+# Parameters: int64 vector. Ports are those of the nearest level; results are finished outputs
+# that wait for the vector unit.
+E_OVERHEAD, E_TILE, E_DRAIN, E_PORTS, E_RESULT_BUFFERS, E_SIZE = 0, 1, 2, 3, 4, 5
 
 # Result: int64 vector in picoseconds; stalls from RES_STALL0, busy links from RES_LINK0.
 RES_END, RES_ARRAY, RES_VECTOR, RES_STALL0 = 0, 1, 2, 3
@@ -205,10 +206,12 @@ def run(
     spans = np.zeros((2, links, QUEUES, count), np.int64)
     steps = np.zeros((4, count), np.int64)
     lane[:, LANE_FREE] = parameters[E_OVERHEAD]
+    # Nothing is issued before the op is dispatched.
+    lane[:, LANE_RING:] = parameters[E_OVERHEAD]
     result = np.zeros(RES_SIZE, np.int64)
     result[RES_STALL0 + CAUSE_OVERHEAD] = parameters[E_OVERHEAD]
     now, vector_free = parameters[E_OVERHEAD], np.int64(0)
-    outputs = np.zeros(parameters[E_SUM_BUFFERS], np.int64)
+    outputs = np.zeros(parameters[E_RESULT_BUFFERS], np.int64)
     finished = 0
     for step in range(count):
         arrived, cause = _arrival(step, bits, index, spans, steps, queue, lane, rate)
