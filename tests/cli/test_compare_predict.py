@@ -122,3 +122,37 @@ def test_mistakes_of_predict(cli: Cli, arguments: tuple[str, ...], words: str) -
     found = cli("predict", *arguments)
     assert found.code == 2
     assert words in found.err
+
+
+HEADERS = {
+    "op,dtype,M,M,N,K\ngemm,int8,4,5,4,4\n": "column 'M' stands twice",
+    "op,dtype,M,N,K,cycles\ngemm,int8,4,5,4,4\n": "column 'cycles' is one that the result adds",
+    "op,M,N,K\ngemm,4,5,4\n": "column 'dtype' is missing",
+    "op,dtype,M,N,K\ngemm,int8,4,4,4,5,6\n": "2 more cells than the header has columns",
+    'op,dtype,M,N,K\ngemm,int8,4,4,"4\n': "unexpected end of data",
+    "op,dtype,M,N,K\ngemm\n": "dtype is empty",
+    "op,dtype,M,N,K\n": "there is no row to predict",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HEADERS)
+def test_tables_that_cannot_be_meant(cli: Cli, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "ops.csv"
+    path.write_text(text, encoding="utf-8")
+    found = cli("predict", "edge_npu", "--csv", str(path))
+    assert found.code == 2
+    assert HEADERS[text] in found.err
+    assert f"{path}:" in found.err
+
+
+def test_a_byte_order_mark_is_no_mistake(cli: Cli, tmp_path: Path) -> None:
+    path = tmp_path / "ops.csv"
+    path.write_text("op,dtype,M,N,K\ngemm,int8,4,4,4\n", encoding="utf-8-sig")
+    assert cli("predict", "edge_npu", "--csv", str(path)).code == 0
+
+
+def test_options_that_do_nothing_are_refused(cli: Cli, tmp_path: Path) -> None:
+    gemm = ("predict", "edge_npu", "gemm", "4", "4", "4")
+    assert cli(*gemm, "-o", str(tmp_path / "x.csv")).code == 2
+    (tmp_path / "ops.csv").write_text("op,dtype,M,N,K\ngemm,int8,4,4,4\n", encoding="utf-8")
+    assert cli("predict", "edge_npu", "--csv", str(tmp_path / "ops.csv"), "--json").code == 2

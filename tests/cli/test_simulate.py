@@ -158,3 +158,50 @@ def _python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments], env=env, check=False, capture_output=True, text=True
     )
+
+
+def test_ctrl_c_inside_a_kernel_is_an_interrupt(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numba answers Ctrl-C inside compiled code with an error of its own."""
+
+    def broken(*arguments: object, **options: object) -> None:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise SystemError("returned a result with an exception set") from interrupt
+
+    monkeypatch.setattr("accelsim.api.simulate", broken)
+    found = cli("simulate", *SMALL)
+    assert (found.code, found.err.splitlines()[-1]) == (130, "interrupted")
+
+
+def test_a_full_or_closed_stdout_is_no_defect() -> None:
+    code = "import sys; from accelsim.cli.app import main; main(sys.argv[1:])"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with open("/dev/full", "w", encoding="utf-8") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", code, "specs", "ls"], env=env, check=False, stdout=full,
+            stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert "standard output cannot be written" in done.stderr
+    pipe = f"{sys.executable} -c '{code}' simulate {' '.join(SMALL)} | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", pipe], env=env, check=False, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("bert-base")
+
+
+def test_a_narrow_terminal_gets_fewer_columns_and_whole_numbers() -> None:
+    from accelsim.cli.console import _kept
+
+    headers = ["layer", "count", "shape", "cycles", "energy"]
+    row = [
+        "model.layers.*.mlp.down_proj.linear",
+        "32",
+        "m=512 n=4096 k=14336",
+        "236,560,368",
+        "1 J",
+    ]
+    assert _kept(headers, [row], 200, ("energy", "shape")) == [0, 1, 2, 3, 4]
+    assert _kept(headers, [row], 60, ("energy", "shape")) == [0, 1, 3]

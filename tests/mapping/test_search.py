@@ -270,3 +270,37 @@ def test_a_window_bounds_the_blocks_of_a_row() -> None:
     # Every query still meets its window: at least 512 x 32 scores of two products.
     peak = machine.arch.peak_macs_per_s("bf16", "bf16") / machine.arch.clock_hz
     assert narrow.steps.work[:, 0].sum() * peak >= 4 * (512 - 31) * 32 * 2 * 16
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(1, 3000), st.integers(1, 2000),
+    st.sampled_from(["memories.0.size_bytes=64 KiB", "dram.bandwidth_bytes_per_s=120 GB/s",
+                     "dma.setup_s=1 ns", "vector.lanes=64"]),
+)  # fmt: skip
+def test_more_hardware_never_slows_a_stream(rows: int, row: int, better: str) -> None:
+    workload = StreamWorkload(8 * rows * row, 8 * rows * row, rows, (("add", rows * row),))
+    before = plan(workload, one_level("memories.0.size_bytes=16 KiB"), "op").latency_ps
+    after = plan(workload, one_level("memories.0.size_bytes=16 KiB", better), "op").latency_ps
+    assert after <= before
+
+
+@settings(max_examples=15)
+@given(
+    st.integers(1, 5), st.integers(1, 150), st.booleans(),
+    st.sampled_from(["memories.0.size_bytes=256 KiB", "dram.bandwidth_bytes_per_s=120 GB/s"]),
+)  # fmt: skip
+def test_more_hardware_never_slows_attention(
+    units: int, tokens: int, causal: bool, better: str
+) -> None:
+    base = ("memories.0.size_bytes=128 KiB", "arrays.0.accumulator_bytes=64 KiB")
+    workload = attention(units=units, queries=tokens, keys=tokens, causal=causal)
+    before = plan(workload, one_level(*base), "op").latency_ps
+    assert plan(workload, one_level(*base, better), "op").latency_ps <= before
+
+
+def test_pieces_of_a_stream_are_whole_rows() -> None:
+    """Five rows of 1000 bytes in 2600 bytes with two buffers: one row at a time."""
+    arch = one_level("memories.0.size_bytes=2600")
+    found = plan(StreamWorkload(8 * 4000, 8 * 1000, 5, (("add", 5),)), arch, "op")
+    assert found.steps.work.shape[0] == 5

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from accelsim.errors import RecipeError
 from accelsim.graph.ir import Attr, Graph, Op, Tensor
 from accelsim.graph.ops import verify
 from accelsim.graph.request import GraphRequest
 from accelsim.graph.zoo import load
 from accelsim.recipe.annotate import annotate
 from accelsim.recipe.load import load_recipe, shipped
+from accelsim.recipe.schema import Recipe
 
 
 def two_readers() -> Graph:
@@ -98,3 +102,24 @@ def test_experts_are_compressed_as_matrix_products() -> None:
     graph = verify(Graph("experts", {t.name: t for t in tensors}, (op,), ("y",)))
     found = annotate(graph, load_recipe("w8a8_int8")).tensors["experts.weight"]
     assert (found.format, found.metadata_bits) == ("int8", 4 * 32 * 32)
+
+
+def recipe(tmp_path: Path, text: str) -> Recipe:
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"schema_version: 1\nname: mine\nrules:\n{text}", encoding="utf-8")
+    return load_recipe(str(path))
+
+
+def test_a_pattern_that_matches_nothing_is_an_error_with_near_misses(tmp_path: Path) -> None:
+    found = recipe(
+        tmp_path, "- {names: [a, lm_hed], weight: {format: int8}, activation: {format: int8}}\n"
+    )
+    with pytest.raises(RecipeError, match=r"rules.0.names: 'lm_hed' matches no op.*lm_head"):
+        annotate(two_readers(), found)
+
+
+def test_weights_alone_pay_for_their_scales(tmp_path: Path) -> None:
+    found = recipe(tmp_path, "- {weight: {format: int4, group: 32}, activation: {format: bf16}}\n")
+    graph = annotate(two_readers(), found)
+    assert [op.kind for op in graph.ops] == ["matmul", "rescale"] * 3
+    assert {op.attrs["group"] for op in graph.ops if op.kind == "matmul"} == {32}

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from accelsim import api
 from accelsim.api import Phase
 from accelsim.errors import InputError, MappingError, RecipeError
-from accelsim.graph.ir import Graph
+from accelsim.graph.ir import Attr, Graph, Op, Tensor
+from accelsim.graph.ops import verify
 from accelsim.graph.request import GraphRequest
+from accelsim.graph.single import single_graph
 from accelsim.graph.zoo import load
 from accelsim.mapping.fuse import fuse
 from accelsim.recipe.annotate import annotate
@@ -235,3 +238,49 @@ def test_results_do_not_depend_on_the_number_of_threads() -> None:
         )
         texts.add(done.stdout)
     assert len(texts) == 1
+
+
+def test_recipes_of_one_name_have_ids_of_their_own(tmp_path: Path) -> None:
+    ids = set()
+    for more in ("", ", group: 32", ", sparsity: '2:4'"):
+        path = tmp_path / "mine.yaml"
+        path.write_text(
+            "schema_version: 1\nname: mine\nrules:\n"
+            f"- {{weight: {{format: int8{more}}}, activation: {{format: int8}}}}\n",
+            encoding="utf-8",
+        )
+        ids.add(api.simulate("edge_npu", "bert-base", str(path)).id)
+    assert len(ids) == 3
+
+
+def test_a_graph_can_be_simulated_and_nothing_else_passes_for_a_model() -> None:
+    graph = single_graph("gemm", "bf16", {"M": 64, "N": 64, "K": 64})
+    assert api.simulate("edge_npu", graph).totals["macs"] == 64**3
+    for arch, model, recipe in ((5, "bert-base", "bf16"), ("edge_npu", 7, "bf16"),
+                                ("edge_npu", "bert-base", 7)):  # fmt: skip
+        with pytest.raises(InputError, match="not int"):
+            api.simulate(arch, model, recipe)  # type: ignore[arg-type]
+
+
+def test_activations_count_towards_the_memory() -> None:
+    graph = single_graph("gelu", "bf16", {"M": 4096, "N": 4096})
+    with pytest.raises(MappingError, match=r"activations \(33,554,432 bytes\)"):
+        api.simulate("edge_npu", graph, overrides=["dram.size_bytes=40 MiB"])
+
+
+def test_experts_share_rows_and_the_fullest_decides() -> None:
+    """31 or 32 rows over 8 experts: four rows each at most, in any case all 8 weights."""
+    cycles = []
+    for rows in (31, 32):
+        tensors = [
+            Tensor("x", (rows, 64), "input"),
+            Tensor("w", (8, 64, 64), "weight"),
+            Tensor("y", (rows, 64)),
+        ]
+        attrs: dict[str, Attr] = {"experts": 8, "top_k": 2}
+        op = Op("experts", "grouped_matmul", ("x", "w"), ("y",), attrs)
+        graph = verify(Graph("experts", {t.name: t for t in tensors}, (op,), ("y",)))
+        (row,) = api.simulate("edge_npu", graph).layers
+        assert row.macs == rows * 64 * 64
+        cycles.append(row.compute_cycles)
+    assert cycles[0] == cycles[1]
