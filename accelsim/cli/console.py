@@ -24,7 +24,7 @@ _PIPED_WIDTH = 240
 def _console(*, stderr: bool = False) -> Console:
     # Made per call: tests and notebooks exchange sys.stdout after this module was imported.
     stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
+    width = None if stream.isatty() else _PIPED_WIDTH
     return _Console(file=stream, width=width, highlight=False, emoji=False, markup=False)
 
 
