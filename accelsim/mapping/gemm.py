@@ -16,7 +16,7 @@ from accelsim.mapping._core.tile import a_tile_bits, w_tile_bits
 from accelsim.mapping.machine import DATAFLOWS, Machine
 from accelsim.mapping.nest import gemm_nest
 from accelsim.mapping.plan import Plan, Steps, drain_of, empty_steps
-from accelsim.mapping.workload import GemmWorkload
+from accelsim.mapping.workload import Conv, GemmWorkload
 
 #: Smallest power-of-two tile that is tried; smaller ones never pay.
 _SMALLEST_TILE = 16
@@ -65,7 +65,7 @@ def tile_sizes(workload: GemmWorkload, machine: Machine) -> Ints:
             found.update(base << i for i in range(20) if base << i < dim)
         sizes.append(sorted(found))
     if workload.conv is not None:
-        sizes[at.M] = _row_tiles(workload.m, workload.conv.out_w)
+        sizes[at.M] = _row_tiles(workload.m, workload.conv)
         sizes[at.K] = _channel_tiles(workload.k, workload.conv.taps)
     table = np.zeros((4, 1 + max(len(s) for s in sizes)), np.int64)
     for row, found_sizes in zip(table, sizes, strict=True):
@@ -78,9 +78,15 @@ def _batch_sizes(batch: int) -> list[int]:
     return sorted({batch, *(1 << i for i in range(20) if 1 << i < batch)})
 
 
-def _row_tiles(m: int, out_w: int) -> list[int]:
-    """Tiles of a convolution are whole output rows, so that halos are whole input rows."""
-    return sorted({m, *(out_w << i for i in range(20) if out_w << i < m)})
+def _row_tiles(m: int, conv: Conv) -> list[int]:
+    """Tiles of a convolution are whole output rows of one image, or whole images.
+
+    So halos are whole input rows, and no tile pays the halo of two images.
+    """
+    image = conv.out_w * conv.out_h
+    rows = {conv.out_w << i for i in range(20) if conv.out_w << i < min(m, image)}
+    images = {image << i for i in range(20) if image << i < m}
+    return sorted({m, *rows, *images})
 
 
 def _channel_tiles(k: int, taps: int) -> list[int]:

@@ -17,7 +17,7 @@ from accelsim.mapping._core.steps import W_READ, W_SUMS, W_WRITTEN
 from accelsim.mapping._core.tile import a_tile_bits, accumulator_bits, port_bits
 from accelsim.mapping.attention import plan_attention
 from accelsim.mapping.fuse import fuse
-from accelsim.mapping.gemm import problem_vector
+from accelsim.mapping.gemm import problem_vector, tile_sizes
 from accelsim.mapping.plan import Plan
 from accelsim.mapping.search import machines, plan
 from accelsim.mapping.workload import AttentionWorkload, GemmWorkload, lower
@@ -243,3 +243,14 @@ def test_nothing_is_used_more_than_there_is(
         (row,) = run.layers
         assert 0 < row.utilization <= 1
         assert row.compute_cycles + sum(row.stalls.values()) == row.cycles
+
+
+def test_tiles_of_a_convolution_do_not_straddle_images() -> None:
+    arch = load_arch("edge_npu")
+    sizes = {"batch": 8, "C": 64, "H": 7, "W": 7, "K": 64, "R": 3, "S": 3, "padding": 1}
+    graph = single_graph("conv2d", "int8", sizes)
+    workload = lower(graph, fuse(graph)[0], arch.conversions)
+    assert isinstance(workload, GemmWorkload)
+    (machine,) = machines(arch, "int8", "int8", False)
+    rows = tile_sizes(workload, machine)[at.M]
+    assert rows[1 : 1 + rows[0]].tolist() == [7, 14, 28, 49, 98, 196, 392]

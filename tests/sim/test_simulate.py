@@ -23,7 +23,7 @@ from accelsim.graph.zoo import load
 from accelsim.mapping.fuse import fuse
 from accelsim.recipe.annotate import annotate
 from accelsim.recipe.load import load_recipe
-from accelsim.sim.outcome import FIDELITIES
+from accelsim.sim.outcome import FIDELITIES, Fidelity
 from accelsim.sim.result import BOUNDS, STALLS, SimResult
 from accelsim.spec.load import load_arch
 
@@ -206,6 +206,25 @@ def test_unknown_names_are_named() -> None:
         api.simulate("edge_npu", "bert-base", "w8a8_int")
     with pytest.raises(InputError, match="unknown fidelity"):
         api.simulate("edge_npu", "bert-base", fidelity="tiles")  # type: ignore[arg-type]
+
+
+@settings(max_examples=15)
+@given(
+    st.sampled_from([(chip, recipe) for chip in CHIPS for recipe in ("bf16", "w8a8_int8")]),
+    st.sampled_from(["bert-base", "vit-b-16", "resnet-50"]),
+    st.integers(1, 3),
+    st.integers(1, 200),
+    st.sampled_from(FIDELITIES),
+)
+def test_every_run_respects_its_bounds(
+    where: tuple[str, str], model: str, batch: int, seq_len: int, fidelity: Fidelity
+) -> None:
+    (chip, recipe), asked = where, GraphRequest(batch=batch, seq_len=seq_len)
+    run = api.simulate(chip, model, recipe, request=asked, fidelity=fidelity)
+    test_every_row_is_consistent(run)
+    test_no_row_beats_its_roofline(run)
+    graph = annotate(load(model).graph(asked), load_recipe(recipe))
+    assert run.totals["dram_bytes"] >= compulsory_bytes(graph)
 
 
 @settings(max_examples=12)
