@@ -45,7 +45,7 @@ def result_cells(row: LayerResult) -> dict[str, Any]:
     return {
         "cycles": row.cycles,
         "compute_cycles": row.compute_cycles,
-        "latency_us": row.duration_ps * 1e-6,
+        "latency_us": row.duration_ps / 1e6,
         "energy_pj": row.energy_pj.typical,
         "utilization": row.utilization,
         "bound_by": row.bound_by,

@@ -86,7 +86,7 @@ class Simulator:
 
     def _row(self, graph: Graph, group: Group, timed: Timed, start_ps: int) -> LayerResult:
         outcome, found = timed.outcome, timed.plan
-        seconds = outcome.end_ps * 1e-12
+        seconds = outcome.end_ps / 1e12
         executed = sum(executed_macs(graph, op) for op in group.ops)
         parts = self.energy.op_energy(
             found.machine,

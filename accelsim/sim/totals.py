@@ -13,7 +13,7 @@ from accelsim.units import Range
 
 def totals(graph: Graph, rows: tuple[LayerResult, ...], energy: EnergyModel) -> Mapping[str, Any]:
     """Add up the rows."""
-    seconds = sum(row.duration_ps for row in rows) * 1e-12
+    seconds = sum(row.duration_ps for row in rows) / 1e12
     spent = Range.total(row.energy_pj for row in rows)
     ideal = sum(row.executed_macs / row.peak_macs_per_s for row in rows if row.executed_macs)
     by_bound = {bound: sum(row.cycles for row in rows if row.bound_by == bound) for bound in BOUNDS}
