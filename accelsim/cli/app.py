@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from accelsim.cli import compare, console, predict, report, simulate, specs
+from accelsim.cli import compare, console, interrupts, predict, report, simulate, specs
 from accelsim.errors import AccelsimError, FileError
 from accelsim.version import __version__
 
@@ -46,6 +46,7 @@ app = typer.Typer(
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ``--debug`` may stand anywhere in it."""
+    interrupts.listen()
     given = list(sys.argv[1:] if arguments is None else arguments)
     verbs = [argument for argument in given if argument != "--debug"]
     debug = ["--debug"] if len(verbs) < len(given) else []

@@ -19,6 +19,8 @@ from rich.text import Text
 
 #: Columns of a table that is piped somewhere: wide enough that nothing is cut off.
 _PIPED_WIDTH = 240
+#: Blanks around a column, and the least width of a name that was shortened.
+_GAP, _LEAST_NAME = 2, 24
 
 
 def _console(*, stderr: bool = False) -> Console:
@@ -60,15 +62,20 @@ def print_table(
     console = _console()
     kept = _kept(headers, rows, console.width, droppable)
     headers, rows = [headers[i] for i in kept], [[row[i] for i in kept] for row in rows]
+    widths = _widths(headers, rows)
+    # What the others leave over: rich would take from all columns alike.
+    room = max(_LEAST_NAME, console.width - _GAP * len(widths) - sum(widths[1:]))
     table = Table(title=title or None, title_justify="left", title_style="bold", box=None)
-    for header in headers:
+    for header, width in zip(headers, widths, strict=True):
         side: Literal["left", "right"] = "right" if header in numeric else "left"
-        first = header == headers[0]
+        shrinks = bool(droppable) and header == headers[0]
         table.add_column(
             Text(header),
             justify=side,
-            overflow="ellipsis" if first and droppable else "fold",
-            no_wrap=header in numeric or (first and bool(droppable)),
+            overflow="ellipsis" if shrinks else "fold",
+            no_wrap=header in numeric or shrinks,
+            min_width=min(width, room) if shrinks else width if droppable else None,
+            max_width=room if shrinks else None,
             header_style="bold",
         )
     for row in rows:
@@ -76,18 +83,19 @@ def print_table(
     console.print(table)
 
 
+def _widths(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+
+
 def _kept(
     headers: Sequence[str], rows: Sequence[Sequence[str]], width: int, droppable: Sequence[str]
 ) -> list[int]:
     """Return the columns that are shown: the first may shrink to a third of the width."""
-    widths = [
-        max(len(cell) for cell in (header, *(row[i] for row in rows)))
-        for i, header in enumerate(headers)
-    ]
+    widths = _widths(headers, rows)
     kept = list(range(len(headers)))
     for name in droppable:
-        need = sum(widths[i] + 2 for i in kept[1:]) + min(widths[0], max(width // 3, 24))
-        if need <= width:
+        names = min(widths[0], max(width // 3, _LEAST_NAME))
+        if names + sum(widths[i] for i in kept[1:]) + _GAP * len(kept) <= width:
             break
         kept.remove(headers.index(name))
     return kept

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from accelsim.cli import console, options
+from accelsim.cli import console, interrupts, options
 from accelsim.errors import InputError
 
 
@@ -60,6 +60,7 @@ def _file(arch: str, csv: str, output: str | None, fidelity: str, settings: list
             overrides=settings,
             progress=step,
         )
+    interrupts.check()
     if output is None:
         console.print_text(text)
     else:

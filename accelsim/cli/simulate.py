@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from accelsim.cli import console, options
+from accelsim.cli import console, interrupts, options
 from accelsim.units import Range, si
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def simulate(
         overrides=settings or (),
     )
     run = result.to_dict()
+    interrupts.check()
     if output_dir is not None:
         made = api.provenance(["accelsim", *sys.argv[1:]], started)
         files.write_run(run, result.spans, Path(output_dir), made)

@@ -140,12 +140,21 @@ def test_interrupting_leaves_nothing(tmp_path: Path) -> None:
         [sys.executable, *arguments], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, preexec_fn=_listen,
     ) as child:  # fmt: skip
-        time.sleep(1.0)  # inside the imports or the run, wherever it is by then
+        _wait_for(Path(f"/proc/{child.pid}/maps"), "llvmlite")
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
     assert "Traceback" not in err
     assert list(tmp_path.iterdir()) == []
+
+
+def _wait_for(maps: Path, library: str) -> None:
+    """Wait until a process has loaded a library: by then it runs accelsim, and for a while yet."""
+    for _ in range(2000):
+        if library in maps.read_text(encoding="utf-8"):
+            return
+        time.sleep(0.01)
+    pytest.fail(f"{library} was not loaded")
 
 
 def _listen() -> None:
