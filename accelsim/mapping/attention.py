@@ -53,7 +53,9 @@ def _candidates(workload: AttentionWorkload, machine: Machine) -> Iterator[Ints]
     array = machine.array
     if array is None:
         raise ValueError("attention needs an array")
-    splits = [(h, array.count // h) for h in range(1, min(array.count, workload.units) + 1)]
+    most = min(array.count, workload.units)
+    together = sorted({most, *(h for h in range(1, most + 1) if array.count % h == 0)})
+    splits = [(heads, array.count // heads) for heads in together]
     queries = [min(block, workload.queries) for block in _BLOCKS]
     keys = [min(block, workload.keys) for block in _BLOCKS]
     flows = [DATAFLOWS.index(name) for name in array.dataflows]
