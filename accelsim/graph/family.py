@@ -62,7 +62,7 @@ def plan(kind: Kind, phase: str, longest: int | None = None) -> Plan:
     at = [(c, b, n) for c in choices for b in BATCHES for n in lengths]
     held_at = [(choices[0], HELD_BATCH, HELD_LENGTH), (choices[-1], HELD_BATCH, long)]
     requests = [
-        [GraphRequest("prefill", b, n, logits=c) for c, b, n in points]  # type: ignore[arg-type]
+        [GraphRequest("prefill", b, n, logits=c) for c, b, n in points]  # type: ignore[arg-type]  # choices are literals
         for points in (at, held_at)
     ]
     return Plan(products, tuple(requests[0]), tuple(requests[1]))

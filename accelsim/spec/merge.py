@@ -107,7 +107,7 @@ def _at(data: Any, place: Place, change: Any) -> Any:
     if not place:
         return change(data)
     copy = list(data) if isinstance(data, list) else dict(data)
-    copy[place[0]] = _at(data[place[0]], place[1:], change)  # type: ignore[index]
+    copy[place[0]] = _at(data[place[0]], place[1:], change)  # type: ignore[index]  # list or dict, as read
     return copy
 
 

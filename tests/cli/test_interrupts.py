@@ -44,7 +44,7 @@ def test_a_run_that_was_interrupted_unheard_leaves_nothing(
 
     def pressed(*arguments: object, **options: object) -> object:
         press()
-        return simulate(*arguments, **options)  # type: ignore[arg-type]
+        return simulate(*arguments, **options)  # type: ignore[arg-type]  # handed through
 
     monkeypatch.setattr("accelsim.api.simulate", pressed)
     folder = tmp_path / "run"

@@ -107,7 +107,7 @@ def test_what_is_no_polynomial_is_refused() -> None:
 def test_a_family_is_the_recording_at_any_size(
     phase: str, batch: int, seq_len: int, context_len: int, logits: str
 ) -> None:
-    request = GraphRequest(phase, batch, seq_len, context_len, logits)  # type: ignore[arg-type]
+    request = GraphRequest(phase, batch, seq_len, context_len, logits)  # type: ignore[arg-type]  # drawn as texts
     assert FAMILIES.graph(request) == recorded(request)
 
 
@@ -209,4 +209,4 @@ def test_phases_and_positions_are_checked() -> None:
 )
 def test_a_request_that_cannot_be_meant(fields: dict[str, object]) -> None:
     with pytest.raises(InputError, match=next(iter(fields))):
-        GraphRequest(**fields)  # type: ignore[arg-type]
+        GraphRequest(**fields)  # type: ignore[arg-type]  # wrong on purpose

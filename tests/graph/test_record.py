@@ -10,14 +10,14 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch.nn.functional as F  # noqa: E402
-from hypothesis import given, settings  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from torch import nn  # noqa: E402
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
 
-from accelsim.graph.ops import access, macs  # noqa: E402
-from accelsim.graph.record import record_module  # noqa: E402
-from tests.graph.torch_builder import meta, only, record  # noqa: E402
+from accelsim.graph.ops import access, macs
+from accelsim.graph.record import record_module
+from tests.graph.torch_builder import meta, only, record
 
 
 def test_linear_carries_names_roles_and_formats() -> None:

@@ -9,12 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch.nn.functional as F  # noqa: E402
-from torch import nn  # noqa: E402
+import torch.nn.functional as F
+from torch import nn
 
-from accelsim.graph.ops import executed_macs  # noqa: E402
-from accelsim.graph.record import record_module  # noqa: E402
-from tests.graph.torch_builder import meta, only, record  # noqa: E402
+from accelsim.graph.ops import executed_macs
+from accelsim.graph.record import record_module
+from tests.graph.torch_builder import meta, only, record
 
 
 def test_attention_is_kept_whole_with_its_heads_and_flag() -> None:

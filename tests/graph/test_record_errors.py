@@ -9,12 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import torch.nn.functional as F  # noqa: E402
-from torch import nn  # noqa: E402
+import torch.nn.functional as F
+from torch import nn
 
-from accelsim.errors import CaptureError  # noqa: E402
-from accelsim.graph.record import record_module  # noqa: E402
-from tests.graph.torch_builder import Function  # noqa: E402
+from accelsim.errors import CaptureError
+from accelsim.graph.record import record_module
+from tests.graph.torch_builder import Function
 
 
 @pytest.mark.parametrize(

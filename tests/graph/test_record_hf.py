@@ -11,11 +11,11 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from accelsim.errors import CaptureError  # noqa: E402
-from accelsim.graph.ir import Graph, Op  # noqa: E402
-from accelsim.graph.ops import executed_macs, macs  # noqa: E402
-from accelsim.graph.record_hf import build_hf, mask_pattern, record_built, record_hf  # noqa: E402
-from accelsim.graph.request import GraphRequest  # noqa: E402
+from accelsim.errors import CaptureError
+from accelsim.graph.ir import Graph, Op
+from accelsim.graph.ops import executed_macs, macs
+from accelsim.graph.record_hf import build_hf, mask_pattern, record_built, record_hf
+from accelsim.graph.request import GraphRequest
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -13,15 +13,15 @@ import pytest
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from accelsim.errors import CaptureError, CheckpointError, InputError  # noqa: E402
-from accelsim.graph import zoo  # noqa: E402
-from accelsim.graph.family import difference  # noqa: E402
-from accelsim.graph.record_hf import HfModel, build_hf, record_built  # noqa: E402
-from accelsim.graph.record_source import WORTH_FITTING, HfSource  # noqa: E402
-from accelsim.graph.request import GraphRequest  # noqa: E402
-from accelsim.graph.source import open_model  # noqa: E402
-from accelsim.graph.zoo.__main__ import main  # noqa: E402
-from accelsim.graph.zoo.configs import config_of  # noqa: E402
+from accelsim.errors import CaptureError, CheckpointError, InputError
+from accelsim.graph import zoo
+from accelsim.graph.family import difference
+from accelsim.graph.record_hf import HfModel, build_hf, record_built
+from accelsim.graph.record_source import WORTH_FITTING, HfSource
+from accelsim.graph.request import GraphRequest
+from accelsim.graph.source import open_model
+from accelsim.graph.zoo.__main__ import main
+from accelsim.graph.zoo.configs import config_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

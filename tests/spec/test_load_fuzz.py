@@ -56,6 +56,8 @@ def changed(changes: list[tuple[tuple[str | int, ...], str, Any]]) -> dict[str, 
             old = parent[place[-1]]
         except (KeyError, IndexError, TypeError):
             continue
+        if isinstance(parent, str):
+            continue  # an earlier change put a text where the list was
         if how == "replace":
             parent[place[-1]] = value
         elif how == "add" and isinstance(old, dict):
