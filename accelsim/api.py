@@ -10,12 +10,14 @@ from typing import Any, Literal
 
 from accelsim.errors import InputError, UnknownNameError
 from accelsim.graph.ir import Graph
+from accelsim.graph.model import ModelSource
 from accelsim.graph.ops import verify
 from accelsim.graph.request import GraphRequest
-from accelsim.graph.source import ModelSource, open_model
+from accelsim.graph.source import open_model
 from accelsim.recipe.annotate import annotate
 from accelsim.recipe.load import load_recipe
 from accelsim.recipe.schema import Recipe
+from accelsim.sim.numerics import Mode
 from accelsim.sim.outcome import FIDELITIES, Fidelity
 from accelsim.sim.predict import Predictor, predict_csv
 from accelsim.sim.result import LayerResult, SimResult
@@ -25,13 +27,22 @@ from accelsim.spec.load import load_arch
 
 #: What ``simulate`` runs when it is given nothing.
 DEFAULT_ARCH = "edge_npu"
-DEFAULT_MODEL = "llama-3-8b"
+DEFAULT_MODEL = "tiny"
 DEFAULT_RECIPE = "w8a8_int8"
+DEFAULT_NUMERICS: Mode = "exact"
+#: Problems that a model with a task is asked.
+PROBLEMS = 200
 
 Phase = Literal["prefill", "decode"]
+#: Told what is being done, how much of it is done, and how much there is.
+Progress = Callable[[str, int, int], None]
 
 
-def simulate(
+def _quiet(what: str, done: int, total: int) -> None:
+    """Say nothing."""
+
+
+def simulate(  # noqa: PLR0913  # one keyword per flag of the verb
     arch: str | ArchSpec = DEFAULT_ARCH,
     model: str | ModelSource | Graph | None = None,
     recipe: str | Recipe | None = None,
@@ -39,28 +50,45 @@ def simulate(
     request: GraphRequest | None = None,
     fidelity: Fidelity = "tile",
     overrides: Sequence[str] = (),
+    numerics: Mode | None = None,
+    problems: int = PROBLEMS,
+    progress: Progress = _quiet,
 ) -> SimResult:
     """Simulate a model, compressed by a recipe, on a chip.
 
     Args:
         arch: a shipped name, a path, or a loaded chip.
         model: a zoo name, a Hugging Face folder or config, ``package.module:function``, or an
-            opened model or a graph. None: a shipped model in a shipped recipe.
+            opened model or a graph. None: a shipped model in a shipped recipe, with values.
         recipe: a shipped name, a path, or a loaded recipe; ``bf16`` when a model is given.
         request: phase and sizes; default a prefill of 512 tokens.
         fidelity: ``tile`` or ``analytical``.
         overrides: ``a.b=c`` for keys of the chip's file.
+        numerics: also compute values: ``exact``, ``sampled`` or ``fast``.
+        problems: how many problems a model with a task is asked.
+        progress: told what is being computed, how much of it is done, and how much there is.
 
     Raises:
         InputError: anything that the caller gave and that cannot be used.
+        RunError: values that leave the range of their format.
     """
     if model is None:
         model, recipe = DEFAULT_MODEL, recipe or DEFAULT_RECIPE
+        numerics = numerics or DEFAULT_NUMERICS
     chip, chosen = _chip(arch, overrides), _recipe(recipe or "bf16")
     if fidelity not in FIDELITIES:
         raise UnknownNameError("fidelity", fidelity, FIDELITIES)
-    graph = annotate(_graph(_source(model), request or GraphRequest()), chosen)
-    return Simulator(chip, fidelity).run(graph, chosen.name)
+    source, asked = _source(model), request or GraphRequest()
+    graph = annotate(_graph(source, asked), chosen)
+    run = Simulator(chip, fidelity).run(graph, chosen.name)
+    if numerics is None:
+        return run
+    if isinstance(source, Graph):
+        raise InputError(f"{source.name}: a graph has no weights, so no values: give its model")
+    from accelsim.evaluate.measure import Wanted, attach, measure
+
+    found = measure(source, chosen, chip, asked, Wanted(numerics, problems), progress)
+    return attach(run, found)
 
 
 def _chip(arch: str | ArchSpec, overrides: Sequence[str]) -> ArchSpec:
@@ -102,7 +130,7 @@ def _graph(source: ModelSource | Graph, request: GraphRequest) -> Graph:
     return source.graph(request)
 
 
-def compare(
+def compare(  # noqa: PLR0913  # one keyword per flag of the verb
     archs: Sequence[str | ArchSpec],
     model: str | ModelSource | Graph,
     recipes: Sequence[str | Recipe] = ("bf16",),
@@ -110,6 +138,9 @@ def compare(
     request: GraphRequest | None = None,
     fidelity: Fidelity = "tile",
     overrides: Sequence[str] = (),
+    numerics: Mode | None = None,
+    problems: int = PROBLEMS,
+    progress: Progress = _quiet,
 ) -> tuple[list[SimResult], dict[tuple[str, str], str]]:
     """Simulate a model on every chip in every recipe.
 
@@ -127,7 +158,12 @@ def compare(
     for chip in chips:
         for recipe in chosen:
             try:
-                runs.append(simulate(chip, source, recipe, request=request, fidelity=fidelity))
+                runs.append(
+                    simulate(
+                        chip, source, recipe, request=request, fidelity=fidelity,
+                        numerics=numerics, problems=problems, progress=progress,
+                    )
+                )  # fmt: skip
             except InputError as error:
                 refused[chip.name, recipe.name] = str(error)
     if not runs:

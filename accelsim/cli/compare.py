@@ -9,6 +9,7 @@ import typer
 
 from accelsim.cli import console, options
 from accelsim.cli.simulate import request
+from accelsim.report.numerics import decibels
 from accelsim.units import si
 
 
@@ -26,6 +27,8 @@ def compare(
     context_len: options.ContextLen = None,
     logits: options.Logits = "last",
     fidelity: options.FidelityOption = "tile",
+    numerics: options.Numerics = None,
+    problems: options.Problems = 200,
     settings: options.Settings = None,
     as_json: options.Json = False,
 ) -> None:
@@ -33,15 +36,20 @@ def compare(
     from accelsim import api
     from accelsim.report import compare_rows
 
-    options.announce()
-    runs, refused = api.compare(
-        archs,
-        model,
-        recipe or ["bf16"],
-        request=request(phase, batch, seq_len, context_len, logits),
-        fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
-        overrides=settings or (),
-    )
+    mode = options.numerics_mode(numerics)
+    options.announce(values=mode is not None)
+    with console.stages() as progress:
+        runs, refused = api.compare(
+            archs,
+            model,
+            recipe or ["bf16"],
+            request=request(phase, batch, seq_len, context_len, logits),
+            fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
+            overrides=settings or (),
+            numerics=mode,
+            problems=problems,
+            progress=progress,
+        )
     rows = compare_rows([run.to_dict() for run in runs])
     if as_json:
         reasons = [{"arch": a, "recipe": r, "reason": why} for (a, r), why in refused.items()]
@@ -73,10 +81,37 @@ def show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
         )
         for row in rows
     ]
+    if any(row["top1_agreement"] is not None for row in rows):
+        headers += _ERRORS
+        cells = [(*cell, *_errors(row)) for cell, row in zip(cells, rows, strict=True)]
     first = rows[0]
     title = f"{first['model']}, {first['phase']}"
-    numeric = ("time", "tokens/s", "energy/token", "of peak", "DRAM", "area", "power")
-    console.print_table(headers, cells, title=title, numeric=numeric)
+    numeric = (
+        "time", "tokens/s", "energy/token", "of peak", "DRAM", "area", "power", *_ERRORS[:3],
+    )  # fmt: skip
+    droppable = (
+        ("power", "area", "DRAM", "bound by", "of peak", "time") if len(headers) > 10 else ()
+    )
+    console.print_table(headers, cells, title=title, numeric=numeric, droppable=droppable)
+
+
+_ERRORS = ["SQNR", "KL", "top token", "exact match (95 % interval)"]
+
+
+def _errors(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the cells of what a run gets wrong; empty ones where no values were computed."""
+    if row["top1_agreement"] is None:
+        return ("",) * len(_ERRORS)
+    score = ""
+    if row["exact_match"] is not None:
+        low, high = 100 * row["exact_match_low"], 100 * row["exact_match_high"]
+        score = f"{100 * row['exact_match']:.1f} % ({low:.1f} to {high:.1f})"
+    return (
+        f"{decibels(row['sqnr_db'])} dB",
+        f"{row['kl_divergence']:.2g}",
+        f"{row['top1_agreement']:.1%}",
+        score,
+    )
 
 
 def _energy(row: Mapping[str, Any]) -> str:

@@ -17,6 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
+from accelsim.cli import interrupts
+
 #: Columns of a table that is piped somewhere: wide enough that nothing is cut off.
 _PIPED_WIDTH = 240
 #: Blanks around a column, and the least width of a name that was shortened.
@@ -138,3 +140,24 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda steps: bar.advance(task, steps)
+
+
+@contextmanager
+def stages() -> Iterator[Callable[[str, int, int], None]]:
+    """Show what is being done on stderr while the body runs, where stderr is a terminal.
+
+    Yields:
+        A function that is told what is being done, how much of it is done, and how much there is.
+    """
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    console = _console(stderr=True)
+    with Progress(
+        *columns, console=console, transient=True, disable=not console.is_terminal
+    ) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def tell(what: str, done: int, total: int) -> None:
+            interrupts.check()
+            bar.update(task, description=what, completed=done, total=total, visible=True)
+
+        yield tell

@@ -26,6 +26,13 @@ ContextLen = Annotated[
 ]
 Logits = Annotated[str, typer.Option("--logits", help="Positions with logits: last or all.")]
 FidelityOption = Annotated[str, typer.Option("--fidelity", help="tile or analytical.")]
+Numerics = Annotated[
+    str | None,
+    typer.Option("--numerics", help="Compute values too: exact, sampled or fast."),
+]
+Problems = Annotated[
+    int, typer.Option("--problems", min=1, help="Problems that a model with a task is asked.")
+]
 Output = Annotated[
     str | None,
     typer.Option("-o", "--output-dir", help="Folder for run.json, layers.csv, report and trace."),
@@ -43,14 +50,23 @@ def choice(kind: str, value: str, allowed: tuple[str, ...]) -> Any:
     return value
 
 
+def numerics_mode(value: str | None) -> Any:
+    """Return how values are computed, or None.
+
+    Raises:
+        UnknownNameError: a way that there is not.
+    """
+    return None if value is None else choice("numerics", value, ("exact", "sampled", "fast"))
+
+
 def json_text(value: Mapping[str, Any]) -> str:
     """Return a result as JSON text."""
     return json.dumps(value, indent=1, allow_nan=False) + "\n"
 
 
-def announce() -> None:
+def announce(values: bool = False) -> None:
     """Say on stderr that kernels are compiled, when they are."""
-    from accelsim.jit import COLD
+    from accelsim.jit import cold
 
-    if COLD:
+    if cold(values):
         console.note("compiling kernels, once; this takes about half a minute ...")

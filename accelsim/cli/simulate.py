@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accelsim.cli import console, interrupts, options
+from accelsim.report.numerics import CAUSES, decibels, facts
 from accelsim.units import Range, si
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def simulate(
         typer.Argument(
             metavar="[MODEL]",
             help="A shipped model, a Hugging Face folder or config.json, or package.module:function"
-            "; left out: llama-3-8b in w8a8_int8.",
+            "; left out: tiny in w8a8_int8, with values.",
         ),
     ] = None,
     recipe: Annotated[
@@ -41,11 +42,13 @@ def simulate(
     context_len: options.ContextLen = None,
     logits: options.Logits = "last",
     fidelity: options.FidelityOption = "tile",
+    numerics: options.Numerics = None,
+    problems: options.Problems = 200,
     settings: options.Settings = None,
     output_dir: options.Output = None,
     as_json: options.Json = False,
 ) -> None:
-    """Simulate a model on a chip: cycles, energy and area, and what limits them."""
+    """Simulate a model on a chip: cycles, energy, area, what limits them, and what goes wrong."""
     from accelsim import api
     from accelsim.report import files
 
@@ -53,15 +56,20 @@ def simulate(
     asked = request(phase, batch, seq_len, context_len, logits)
     if output_dir is not None:
         files.check_folder(Path(output_dir))
-    options.announce()
-    result = api.simulate(
-        arch,
-        model,
-        recipe,
-        request=asked,
-        fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
-        overrides=settings or (),
-    )
+    mode = options.numerics_mode(numerics)
+    options.announce(values=mode is not None or model is None)
+    with console.stages() as progress:
+        result = api.simulate(
+            arch,
+            model,
+            recipe,
+            request=asked,
+            fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
+            overrides=settings or (),
+            numerics=mode,
+            problems=problems,
+            progress=progress,
+        )
     run = result.to_dict()
     interrupts.check()
     if output_dir is not None:
@@ -128,7 +136,7 @@ def _totals(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "tokens_per_second" in totals:
         rows.insert(1, ("tokens/s", f"{totals['tokens_per_second']:,.1f}"))
         rows.insert(2, ("energy per token", _range(totals["energy_per_token_j"], "J", 1.0)))
-    return rows
+    return [*rows, *facts(run)]
 
 
 def _range(value: Mapping[str, float], unit: str, scale: float) -> str:
@@ -142,35 +150,32 @@ def _layers(run: Mapping[str, Any]) -> None:
 
     rows = grouped_rows(run)
     shown = rows[:_SHOWN]
-    cells = [
-        (
-            str(row["name"]),
-            str(row["count"]),
-            row["shape"],
-            _formats(row),
-            f"{row['cycles']:,}",
-            f"{row['share']:.1%}",
-            row["bound_by"],
-            f"{row['utilization']:.1%}" if row["executed_macs"] else "",
-            si(row["energy_typical_pj"] * 1e-12, "J"),
-        )
-        for row in shown
-    ]
-    headers = [
-        "layer",
-        "count",
-        "shape",
-        "formats",
-        "cycles",
-        "time",
-        "bound by",
-        "of peak",
-        "energy",
-    ]
+    causes = [cause for cause in CAUSES if rows and cause in rows[0]]
+    headers = [*_HEADERS, *(f"dB {CAUSES[cause]}" for cause in causes)]
+    cells = [(*_cells(row), *(decibels(row[cause]) for cause in causes)) for row in shown]
     title = f"layers, longest first ({len(shown)} of {len(rows)} kinds)"
-    numeric = ("count", "cycles", "time", "of peak", "energy")
-    droppable = ("energy", "formats", "shape", "count", "of peak")
+    numeric = ("count", "cycles", "time", "of peak", "energy", *headers[len(_HEADERS) :])
+    droppable = ("formats", "shape", "energy", "of peak", "count", *headers[len(_HEADERS) :])
     console.print_table(headers, cells, title=title, numeric=numeric, droppable=droppable)
+
+
+_HEADERS = (
+    "layer", "count", "shape", "formats", "cycles", "time", "bound by", "of peak", "energy",
+)  # fmt: skip
+
+
+def _cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        str(row["name"]),
+        str(row["count"]),
+        row["shape"],
+        _formats(row),
+        f"{row['cycles']:,}",
+        f"{row['share']:.1%}",
+        row["bound_by"],
+        f"{row['utilization']:.1%}" if row["executed_macs"] else "",
+        si(row["energy_typical_pj"] * 1e-12, "J"),
+    )
 
 
 def _formats(row: Mapping[str, Any]) -> str:

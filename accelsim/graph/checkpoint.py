@@ -1,13 +1,14 @@
-"""Safetensors headers: names, shapes and types of a checkpoint's weights, without its values.
+"""Safetensors headers: names, shapes and types of a checkpoint's weights, and where they lie.
 
-Only the header of each file is read. Pickles are refused, since reading one runs its code.
+Only the header of each file is read; ``values`` reads what lies there. Pickles are refused, since
+reading one runs its code.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,15 @@ SHOWN = 3
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One tensor of a checkpoint: its type as the file spells it, its shape, and its file."""
+    """One tensor of a checkpoint: its type as the file spells it, its shape, file and place there.
+
+    ``offset`` counts bytes from the beginning of the file.
+    """
 
     dtype: str
     shape: tuple[int, ...]
     file: Path
+    offset: int = 0
 
 
 Checkpoint = Mapping[str, Entry]
@@ -124,10 +129,11 @@ def read_header(path: Path) -> Checkpoint:
         items = {name: row for name, row in header.items() if name != "__metadata__"}
     except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
-    return {name: _entry(path, name, row, size - 8 - length) for name, row in items.items()}
+    return {name: _entry(path, name, row, (8 + length, size)) for name, row in items.items()}
 
 
-def _entry(path: Path, name: str, row: Any, available: int) -> Entry:
+def _entry(path: Path, name: str, row: Any, data: tuple[int, int]) -> Entry:
+    available = data[1] - data[0]
     try:
         dtype, shape = str(row["dtype"]), tuple(int(size) for size in row["shape"])
         begin, end = (int(offset) for offset in row["data_offsets"])
@@ -147,7 +153,7 @@ def _entry(path: Path, name: str, row: Any, available: int) -> Entry:
         raise CheckpointError(
             f"{path}: truncated: {available} bytes of data found, {end} needed for {name!r}"
         )
-    return Entry(dtype, shape, path)
+    return Entry(dtype, shape, path, data[0] + begin)
 
 
 def weights_of(graph: Graph) -> Mapping[str, tuple[int, ...]]:
@@ -174,9 +180,8 @@ def compare(
     Raises:
         CheckpointError: missing, extra or misshapen weights, the first few by name.
     """
-    found = {_modern(name): entry.shape for name, entry in checkpoint.items()}
     wanted = {name: shape for name, shape in expected.items() if EXPERTS not in name}
-    found = _aligned(found, wanted, prefix)
+    found = {name: entry.shape for name, entry in aligned(checkpoint, wanted, prefix).items()}
     missing = [name for name in wanted if name not in found]
     optional = set(allowed)
     extra = [
@@ -210,16 +215,19 @@ def _modern(name: str) -> str:
     return name
 
 
-def _aligned(
-    found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, Any], prefix: str
-) -> dict[str, tuple[int, ...]]:
-    """Add or drop the prefix of the inner model when that makes more names fit."""
+def aligned(checkpoint: Checkpoint, wanted: Container[str], prefix: str) -> Checkpoint:
+    """Return the entries under the names that a model uses.
+
+    Old spellings are replaced, and the prefix of the inner model is added or dropped when that
+    makes more names fit.
+    """
+    found = {_modern(name): entry for name, entry in checkpoint.items()}
     head = f"{prefix}."
-    spellings = [dict(found)]
+    spellings = [found]
     if prefix:
-        spellings.append({name.removeprefix(head): shape for name, shape in found.items()})
-        spellings.append({head + name: shape for name, shape in found.items()})
-    return max(spellings, key=lambda names: len(names.keys() & wanted.keys()))
+        spellings.append({name.removeprefix(head): entry for name, entry in found.items()})
+        spellings.append({head + name: entry for name, entry in found.items()})
+    return max(spellings, key=lambda names: sum(name in wanted for name in names))
 
 
 def _listed(title: str, names: Sequence[str]) -> str:

@@ -15,6 +15,7 @@ from accelsim.graph.ir import Graph, Op
 from accelsim.graph.polynomial import Polynomial, parse
 from accelsim.graph.request import GraphRequest, Kind
 from accelsim.graph.rewrite import output_names
+from accelsim.graph.values import ModelValues
 
 SCHEMA_VERSION = 1
 
@@ -30,6 +31,8 @@ class FamilyModel:
         source: where its hyperparameters come from.
         families: by phase.
         longest: tokens for which it has learned positions; None when nothing limits them.
+        constants: values of the graph's constants, where weights ship too.
+        values: where the values of its weights come from; None when only shapes are known.
     """
 
     name: str
@@ -38,6 +41,8 @@ class FamilyModel:
     source: str
     families: Mapping[str, GraphFamily] = field(default_factory=dict)
     longest: int | None = None
+    constants: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    values: ModelValues | None = field(default=None, compare=False)
 
     def graph(self, request: GraphRequest) -> Graph:
         """Return the graph of a request.
@@ -92,10 +97,12 @@ def _size(size: Size) -> int | str:
 
 def dumps(model: FamilyModel) -> str:
     """Return a model as text: equal models give equal text."""
-    head = {
+    head: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION, "name": model.name, "kind": model.kind,
         "parameters": model.parameters, "source": model.source, "longest": model.longest,
     }  # fmt: skip
+    if model.constants:
+        head["constants"] = {name: list(values) for name, values in model.constants.items()}
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in head.items()]
     phases = [f"{json.dumps(p)}: {_family_text(f)}" for p, f in model.families.items()]
     lines.append('"families": {\n' + ",\n".join(phases) + "\n}")
@@ -155,9 +162,11 @@ def loads(text: str, where: str) -> FamilyModel:
             phase: _family(part, data["name"], kind, phase)
             for phase, part in data["families"].items()
         }
+        constants = {name: tuple(values) for name, values in data.get("constants", {}).items()}
         return FamilyModel(
-            data["name"], kind, data["parameters"], data["source"], families, data["longest"]
-        )
+            data["name"], kind, data["parameters"], data["source"], families, data["longest"],
+            constants,
+        )  # fmt: skip
     except (KeyError, TypeError, ValueError, IndexError, GraphError) as error:
         raise InputError(
             f"{where}: not a graph family ({type(error).__name__}: {error}); record it again with "

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 import transformers
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
@@ -69,6 +72,29 @@ def build_hf(config: Any, name: str | None = None) -> HfModel:
             "config against its class"
         ) from error
     return HfModel(module.eval(), _kind(module), name or str(config.model_type))
+
+
+def constants_of(model: Any) -> dict[str, npt.NDArray[np.float32]]:
+    """Return the values of a transformers model's float buffers that no checkpoint holds.
+
+    On the meta device they have none; transformers computes them from the configuration when it
+    loads weights, and the same is asked of it here, module by module.
+    """
+    found: dict[str, npt.NDArray[np.float32]] = {}
+    for path, module in model.named_modules():
+        buffers = dict(module.named_buffers(recurse=False))
+        if not any(buffer.is_floating_point() for buffer in buffers.values()):
+            continue
+        if any(buffer.is_meta for buffer in buffers.values()):
+            if any(True for _ in module.parameters(recurse=False)):
+                continue  # statistics beside weights: the checkpoint has them
+            module = copy.deepcopy(module).to_empty(device="cpu", recurse=False)
+            model._init_weights(module)
+            buffers = dict(module.named_buffers(recurse=False))
+        for name, buffer in buffers.items():
+            if buffer.is_floating_point():
+                found[f"{path}.{name}" if path else name] = buffer.float().numpy().copy()
+    return found
 
 
 def live_hf(module: Any, name: str) -> HfModel:

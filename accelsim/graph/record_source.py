@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +11,32 @@ import torch
 import transformers
 
 from accelsim.errors import CaptureError, InputError
-from accelsim.graph.checkpoint import Checkpoint, compare
+from accelsim.graph.checkpoint import Checkpoint, aligned, compare
 from accelsim.graph.family import GraphFamily, fit_family
 from accelsim.graph.ir import Graph
 from accelsim.graph.record import record_module
-from accelsim.graph.record_hf import HfModel, build_hf, live_hf, record_built
+from accelsim.graph.record_hf import HfModel, build_hf, constants_of, live_hf, record_built
 from accelsim.graph.request import GraphRequest, Kind
+from accelsim.graph.values import ModelValues
 
 #: Recordings of one phase after which a family is worth its own recordings.
 WORTH_FITTING = 4
 
 
 class HfSource:
-    """A transformers model: recorded per request, and as a family once many sizes are asked for."""
+    """A transformers model: recorded per request, and as a family once many sizes are asked for.
 
-    def __init__(self, model: HfModel) -> None:
+    Args:
+        model: the model.
+        weights: the checkpoint that belongs to it, under the names of its parameters.
+        folder: where the checkpoint lies.
+    """
+
+    def __init__(
+        self, model: HfModel, weights: Checkpoint | None = None, folder: Path | None = None
+    ) -> None:
         self.model = model
+        self._weights, self._folder = weights, folder
         self._graphs: dict[GraphRequest, Graph] = {}
         self._families: dict[str, GraphFamily | None] = {}
         self._recorded: Counter[str] = Counter()
@@ -44,6 +55,18 @@ class HfSource:
     def parameters(self) -> int:
         """Parameters, tied ones once."""
         return self.model.parameters
+
+    @cached_property
+    def values(self) -> ModelValues | None:
+        """Where the values of its weights come from; None without a checkpoint."""
+        if self._weights is None or self._folder is None:
+            return None
+        module = self.model.module
+        kept = {id(weight): name for name, weight in module.named_parameters()}
+        every = module.named_parameters(remove_duplicate=False)
+        tied = {name: kept[id(weight)] for name, weight in every if kept[id(weight)] != name}
+        tied |= {kept_name: name for name, kept_name in tied.items()}
+        return ModelValues(self._weights, constants_of(module), self._folder, tied)
 
     def graph(self, request: GraphRequest) -> Graph:
         """Return the graph of a request.
@@ -77,6 +100,7 @@ class ModuleSource:
     """A live module with its own example input: one graph, whatever sizes are asked for."""
 
     kind: Kind = "module"
+    values: ModelValues | None = None
 
     def __init__(self, name: str, module: Any, args: Any, kwargs: Any) -> None:
         self.name = name
@@ -124,7 +148,8 @@ def open_config(config: Path, name: str, folder: Path, weights: Checkpoint | Non
         allowed = {key for key, _ in module.named_parameters(remove_duplicate=False)}
         allowed |= {key for key, _ in module.named_buffers()}
         compare(weights, expected, str(folder), module.base_model_prefix, allowed)
-    return HfSource(model)
+        weights = aligned(weights, allowed, module.base_model_prefix)
+    return HfSource(model, weights, folder)
 
 
 def open_made(made: Any, name: str) -> HfSource | ModuleSource:

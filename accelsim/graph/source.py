@@ -13,33 +13,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from accelsim.errors import CaptureError, InputError, MissingExtraError, UnknownNameError
 from accelsim.graph import zoo
 from accelsim.graph.checkpoint import read_checkpoint
-from accelsim.graph.ir import Graph
-from accelsim.graph.request import GraphRequest, Kind
+from accelsim.graph.model import ModelSource
 
 #: ``package.module:function``.
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 #: Packages that recording needs, all in one extra.
 NEEDED = ("torch", "transformers")
-
-
-class ModelSource(Protocol):
-    """Something that gives the graph of a model at any size."""
-
-    @property
-    def name(self) -> str:
-        """The model's name."""
-
-    @property
-    def kind(self) -> Kind:
-        """What the model reads."""
-
-    def graph(self, request: GraphRequest) -> Graph:
-        """Return the verified graph of a request."""
 
 
 def open_model(text: str) -> ModelSource:

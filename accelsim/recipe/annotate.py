@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
+from collections import Counter
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from accelsim.errors import RecipeError
-from accelsim.graph.ir import FORMAT_BITS, Graph, Op, Tensor
+from accelsim.graph.ir import FORMAT_BITS, Attr, Graph, Op, Tensor
 from accelsim.graph.ops import verify
 from accelsim.recipe.schema import FLOATS, ActivationFormat, Recipe, Rule, WeightFormat
 
@@ -23,8 +24,15 @@ def annotate(graph: Graph, recipe: Recipe) -> Graph:
         GraphError: the result does not verify.
     """
     _check_patterns(graph, recipe)
-    tensors = {name: _stored(t, recipe.storage) for name, t in graph.tensors.items()}
-    return verify(_Annotator(graph, recipe, tensors).run())
+    return verify(compressed(replace(graph, tensors=stored(graph, recipe.storage)), recipe))
+
+
+def compressed(graph: Graph, recipe: Recipe) -> Graph:
+    """Return a graph, whole or a part of one, with the ops that the recipe's rules insert.
+
+    Tensors that no rule covers keep their formats.
+    """
+    return _Annotator(graph, recipe).run()
 
 
 def _check_patterns(graph: Graph, recipe: Recipe) -> None:
@@ -41,8 +49,30 @@ def _check_patterns(graph: Graph, recipe: Recipe) -> None:
                 )
 
 
-def _stored(tensor: Tensor, storage: str) -> Tensor:
-    return replace(tensor, format=storage) if tensor.format in FLOATS else tensor
+def stored(graph: Graph, storage: str) -> dict[str, Tensor]:
+    """Return the tensors with those in the model's own number type in the storage format.
+
+    What a model widens on purpose, such as rotary angles in FP32 amid BF16, stays wide. In a model
+    that is FP32 throughout, what positions alone decide stays so: 257 is no BF16 number.
+    """
+    used = Counter(t.format for t in graph.tensors.values() if t.role == "weight")
+    own = used.most_common(1)[0][0] if used else None
+    fixed = _of_positions(graph) if own == "fp32" else frozenset()
+
+    def new(tensor: Tensor) -> Tensor:
+        mine = tensor.format == own if own else tensor.format in FLOATS
+        return replace(tensor, format=storage) if mine and tensor.name not in fixed else tensor
+
+    return {name: new(tensor) for name, tensor in graph.tensors.items()}
+
+
+def _of_positions(graph: Graph) -> frozenset[str]:
+    """Names of the tensors that follow from constants and sizes alone."""
+    found = {name for name, t in graph.tensors.items() if t.role == "constant"}
+    for op in graph.ops:
+        if found.issuperset(op.inputs) and op.kind != "kv_append":
+            found.update(op.outputs)
+    return frozenset(found)
 
 
 def _depth(op: Op, weight: Tensor) -> int:
@@ -53,10 +83,10 @@ def _depth(op: Op, weight: Tensor) -> int:
 
 
 class _Annotator:
-    def __init__(self, graph: Graph, recipe: Recipe, tensors: dict[str, Tensor]) -> None:
+    def __init__(self, graph: Graph, recipe: Recipe) -> None:
         self.graph = graph
         self.recipe = recipe
-        self.tensors = tensors
+        self.tensors = dict(graph.tensors)
         self.ops: list[Op] = []
         self.quantized: dict[tuple[str, ActivationFormat], str] = {}
 
@@ -82,9 +112,14 @@ class _Annotator:
             return
         # Scales of either operand are applied to the sums.
         out = self.tensors[op.outputs[0]]
-        accumulator = "int32" if all(name.startswith("int") for name in coded) else "fp32"
+        whole = all(name.startswith("int") for name in coded) and not rule.weight.group
+        accumulator = "int32" if whole else "fp32"
         sums = self._add(replace(out, name=f"{out.name}.sums", format=accumulator))
-        attrs = {**op.attrs, "group": rule.weight.group}
+        scales: dict[str, Attr] = {
+            "group": rule.weight.group,
+            "scale_format": rule.weight.scale_format,
+        }
+        attrs = {**op.attrs, **scales}
         self.ops.append(replace(op, inputs=inputs, outputs=(sums,), attrs=attrs))
         self.ops.append(Op(f"{op.name}.rescale", "rescale", (sums,), (out.name,), {}, op.module))
 
@@ -123,7 +158,8 @@ class _Annotator:
             scale = self._add(
                 Tensor(f"{name}.scale", (*source.shape[:-1], 1), format=wanted.scale_format)
             )
-            self.ops.append(Op(f"{name}.absmax", "absmax", (name,), (scale,)))
+            codes_of: dict[str, Attr] = {"codes": wanted.format}
+            self.ops.append(Op(f"{name}.absmax", "absmax", (name,), (scale,), codes_of))
             inputs = (name, scale)
         codes = replace(
             source,

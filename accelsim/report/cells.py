@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.report.names import formats_text, joules, part_words, percent
+from accelsim.report.numerics import CAUSES, decibels, facts
+from accelsim.report.numerics import levels as levels_of
 from accelsim.report.rows import Row, Run, bound_words, layer_rows
 from accelsim.report.tables import CYCLE_PARTS
 from accelsim.units import binary_size, si
@@ -25,17 +27,6 @@ _CYCLE_HEADINGS = {
     "stall_fill_drain_cycles": "fill, drain",
     "stall_overhead_cycles": "overhead",
 }
-
-_NUMERICS = {
-    "numerics_mode": "mode",
-    "sqnr_db": "SQNR of the final logits against FP32 (dB)",
-    "max_abs_error": "largest absolute error",
-    "top1_agreement": "share of tokens with the same first choice",
-    "exact_match": "exact match",
-    "exact_match_interval": "its interval",
-    "exact_match_n": "its number of examples",
-}
-
 
 _CHIP = {"dram": "DRAM standard", "node_nm": "process node (nm)"}
 
@@ -74,9 +65,22 @@ def _corners(value: Mapping[str, float], unit: str, scale: float = 1.0) -> tuple
 
 def numerics(run: Run) -> Table | None:
     """Return what the chip gets wrong, or None when the run computed no values."""
-    given = run["totals"]
-    rows = [(words, _value(given[key])) for key, words in _NUMERICS.items() if key in given]
+    rows = facts(run)
     return Table(("", "value"), rows) if rows else None
+
+
+def levels_of_task(run: Run) -> Table | None:
+    """Return the score by level of difficulty beside that in FP32; None without a task."""
+    rows = [
+        (
+            f"{level['level']}: {level['what']}",
+            f"{level['n']:,}",
+            percent(level["exact_match"]),
+            percent(level["fp32_exact_match"]),
+        )
+        for level in levels_of(run)
+    ]
+    return Table(("level", "problems", "exact match", "in FP32"), rows) if rows else None
 
 
 def _value(value: Any) -> str:
@@ -159,6 +163,24 @@ def _energy(rows: Sequence[Row]) -> Table:
     return Table(("layers", "×", "share", "typical", "low", "high", *words), texts)
 
 
+def _errors(rows: Sequence[Row]) -> Table:
+    headings = (
+        "layer", *(f"SQNR, {words} (dB)" for words in CAUSES.values()), "largest error",
+        "time", "energy",
+    )  # fmt: skip
+    texts = [
+        (
+            row["name"],
+            *(decibels(row[cause]) for cause in CAUSES),
+            "–" if row["max_abs_error"] is None else f"{row['max_abs_error']:.3g}",
+            percent(row["cycles_share"]),
+            percent(row["energy_share"]),
+        )
+        for row in rows
+    ]
+    return Table(headings, texts)
+
+
 def _area(rows: Sequence[Row]) -> Table:
     texts = [
         (
@@ -176,6 +198,7 @@ PICTURE_TABLES: Mapping[str, Callable[[Sequence[Row]], Table]] = {
     "roofline": _roofline,
     "cycles": _cycles,
     "energy": _energy,
+    "errors": _errors,
     "area": _area,
 }
 

@@ -55,6 +55,7 @@ def html_report(run: Run) -> str:
         bounds=[(bound_words(b), percent(share)) for b, share in facts.bound_shares.items()],
         totals=cells.totals(run),
         numerics=cells.numerics(run),
+        task_levels=cells.levels_of_task(run),
         pictures=[_picture(run, name, plot) for name, plot in drawn(run).items()],
         group_columns=cells.GROUP_HEADINGS,
         groups=groups,

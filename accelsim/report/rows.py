@@ -39,6 +39,8 @@ LAYER_COLUMNS = (
 NUMERIC_COLUMNS = (
     "sqnr_quantization_db", "sqnr_arithmetic_db", "sqnr_propagated_db", "max_abs_error",
 )  # fmt: skip
+#: And when they were computed on a sample: the standard error of the first of them.
+SAMPLE_COLUMN = "sqnr_stderr_db"
 
 #: What limits → what would help.
 HINTS = {
@@ -88,6 +90,9 @@ def layer_rows(run: Run) -> list[Row]:
     if with_numerics:
         for row, layer in zip(rows, layers, strict=True):
             row.update({name: layer.get(name) for name in NUMERIC_COLUMNS})
+    if any(SAMPLE_COLUMN in layer for layer in layers):
+        for row, layer in zip(rows, layers, strict=True):
+            row[SAMPLE_COLUMN] = layer.get(SAMPLE_COLUMN)
     return rows
 
 
@@ -133,7 +138,7 @@ def grouped_rows(run: Run) -> list[Row]:
     """Return equal layers as one row, the longest time first.
 
     ``count`` layers are added up in every figure; ``share`` is their part of the run's cycles;
-    ``utilization`` is their mean, weighted by cycles.
+    ``utilization`` is their mean, weighted by cycles; errors are those of the worst of them.
     """
     rows = layer_rows(run)
     total = sum(row["cycles"] for row in rows)
@@ -149,7 +154,19 @@ def _fold(rows: Sequence[Row], total_cycles: int) -> Row:
     folded["share"] = cycles / total_cycles if total_cycles else 0.0
     folded["bound_by"] = rows[0]["bound_by"]
     folded["utilization"] = busy / cycles if cycles else 0.0
-    return {**folded, **summed}
+    return {**folded, **summed, **_worst(rows)}
+
+
+def _worst(rows: Sequence[Row]) -> Row:
+    """Return the worst error of equal layers; nothing when the run computed no values."""
+    if NUMERIC_COLUMNS[0] not in rows[0]:
+        return {}
+    found: Row = {}
+    for name in NUMERIC_COLUMNS:
+        known = [row[name] for row in rows if row[name] is not None]
+        pick = max if name == "max_abs_error" else min
+        found[name] = pick(known) if known else None
+    return found
 
 
 def add(values: Any) -> Any:

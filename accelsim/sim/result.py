@@ -28,6 +28,40 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerError:
+    """What one executed op gets wrong, split by cause.
+
+    A signal-to-noise ratio in dB is 10 times the logarithm of the signal's energy over the error's;
+    None where there is no error, or no signal.
+
+    Attributes:
+        sqnr_quantization_db: number formats alone: operands as the recipe stores them, ideal
+            arithmetic and a rounded output, against the same values without the recipe.
+        sqnr_arithmetic_db: the chip's arithmetic alone: what it computes against ideal arithmetic
+            on the same codes.
+        sqnr_propagated_db: all that happened so far, against the checkpoint run in FP32.
+        max_abs_error: largest deviation of an element from that FP32 run.
+        stderr_db: standard error of ``sqnr_quantization_db`` over the chosen tokens, for a sample.
+    """
+
+    sqnr_quantization_db: float | None = None
+    sqnr_arithmetic_db: float | None = None
+    sqnr_propagated_db: float | None = None
+    max_abs_error: float | None = None
+    stderr_db: float | None = None
+
+    def to_dict(self) -> dict[str, float | None]:
+        """Return the JSON form."""
+        found = {
+            "sqnr_quantization_db": self.sqnr_quantization_db,
+            "sqnr_arithmetic_db": self.sqnr_arithmetic_db,
+            "sqnr_propagated_db": self.sqnr_propagated_db,
+            "max_abs_error": self.max_abs_error,
+        }
+        return found if self.stderr_db is None else {**found, "sqnr_stderr_db": self.stderr_db}
+
+
+@dataclass(frozen=True, slots=True)
 class LayerResult:
     """One executed op with everything that was fused into it. Figures are for this row alone.
 
@@ -45,6 +79,7 @@ class LayerResult:
         start_ps, duration_ps: place on the run's timeline.
         nest: the plan printed as a loop nest.
         fused: names of the ops that run inside this one.
+        error: what the row gets wrong; None when values were not computed.
     """
 
     name: str
@@ -69,10 +104,12 @@ class LayerResult:
     peak_macs_per_s: float = 0.0
     nest: str = ""
     fused: tuple[str, ...] = ()
+    error: LayerError | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of the row."""
-        return {
+        error = {} if self.error is None else self.error.to_dict()
+        row = {
             "name": self.name,
             "op": self.op,
             "shape": dict(self.shape),
@@ -96,6 +133,7 @@ class LayerResult:
             "nest": self.nest,
             "fused": list(self.fused),
         }
+        return row | error
 
 
 @dataclass(frozen=True)
@@ -109,6 +147,7 @@ class SimResult:
         chip: facts of the chip that a report needs: clock, peaks per format pair, bandwidths.
         notes: assumptions and estimates that the reader must know.
         spans: the timeline, for the trace; not part of ``run.json``.
+        numerics: how values were computed and what the task scored, with ``--numerics``.
     """
 
     id: str
@@ -124,9 +163,11 @@ class SimResult:
     chip: Mapping[str, Any]
     notes: tuple[str, ...] = ()
     spans: tuple[Span, ...] = ()
+    numerics: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form."""
+        numerics = {} if self.numerics is None else {"numerics": dict(self.numerics)}
         return {
             "schema_version": 1,
             "id": self.id,
@@ -140,5 +181,6 @@ class SimResult:
             "totals": dict(self.totals),
             "chip": dict(self.chip),
             "notes": list(self.notes),
+            **numerics,
             "layers": [layer.to_dict() for layer in self.layers],
         }

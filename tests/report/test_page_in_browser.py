@@ -182,7 +182,7 @@ def test_the_page_opens_alone(
 
     assert page.errors() == []
     assert [url for url in page.requests() if not url.startswith("data:")] == [page.url]
-    assert len(pictures) == 4
+    assert len(pictures) == 5
     for picture in pictures:
         assert picture["width"] > 400 and picture["height"] > 100
         assert picture["paths"] > 5 and picture["visible"] > 5

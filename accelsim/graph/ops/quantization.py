@@ -41,7 +41,15 @@ OPS.add(
         check=_check_same,
     ),
 )
-OPS.add("absmax", OpKind("absmax", "vector", "largest magnitude per group", vector_work=_absmax))
+OPS.add(
+    "absmax",
+    OpKind(
+        "absmax",
+        "vector",
+        "scale of each row from its largest magnitude, for codes of the format `codes`",
+        vector_work=_absmax,
+    ),
+)
 OPS.add(
     "rescale",
     OpKind(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from accelsim.errors import AccelsimError
@@ -18,7 +19,7 @@ from accelsim.graph.zoo.configs import ENTRIES, config_of
 
 def recorded(name: str) -> str:
     """Return the file of a shipped model, recorded now."""
-    from accelsim.graph.record_hf import build_hf, record_built
+    from accelsim.graph.record_hf import build_hf, constants_of, record_built
 
     entry = ENTRIES[name]
     model = build_hf(config_of(name), name)
@@ -26,6 +27,10 @@ def recorded(name: str) -> str:
         lambda request: record_built(model, request),
         name, model.kind, model.parameters, entry.source, entry.longest,
     )  # fmt: skip
+    if (FOLDER / name).is_dir():
+        values = constants_of(model.module)
+        constants = {key: tuple(row.reshape(-1).tolist()) for key, row in values.items()}
+        fitted = replace(fitted, constants=constants)
     return dumps(fitted)
 
 

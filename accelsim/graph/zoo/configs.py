@@ -26,6 +26,9 @@ class ZooEntry:
     longest: int | None = None
 
 
+#: Token of the tokenizer of ``tiny`` that ends a line, and with it an answer.
+NEWLINE = 200
+
 ENTRIES: Mapping[str, ZooEntry] = {
     "llama-3-8b": ZooEntry(
         "LlamaConfig",
@@ -38,6 +41,18 @@ ENTRIES: Mapping[str, ZooEntry] = {
             "tie_word_embeddings": False, "attention_bias": False,
         },
         "Llama 3 model card and arXiv:2407.21783, table 3",
+    ),
+    "tiny": ZooEntry(
+        "LlamaConfig",
+        "LlamaForCausalLM",
+        {
+            "vocab_size": 384, "hidden_size": 128, "intermediate_size": 384,
+            "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "head_dim": 32, "hidden_act": "silu", "max_position_embeddings": 1024,
+            "rms_norm_eps": 1e-5, "tie_word_embeddings": False, "attention_bias": False,
+            "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": NEWLINE,
+        },
+        "trained by accelsim.compress.train_tiny on problems that accelsim generates",
     ),
     "bert-base": ZooEntry(
         "BertConfig",

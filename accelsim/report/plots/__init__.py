@@ -8,15 +8,17 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 
+from accelsim.report.numerics import error_rows
 from accelsim.report.plots.bars import plot_area, plot_cycles, plot_energy
+from accelsim.report.plots.errors import plot_errors
 from accelsim.report.plots.roofline import plot_roofline
 from accelsim.report.rows import Row, Run, csv_text
 from accelsim.report.style import save, svg_text
 from accelsim.report.tables import area_rows, cycles_rows, energy_rows, roofline_rows
 
 __all__ = [
-    "PLOTS", "Plot", "drawn", "plot_area", "plot_cycles", "plot_energy", "plot_roofline", "save",
-    "write_plots",
+    "PLOTS", "Plot", "drawn", "plot_area", "plot_cycles", "plot_energy", "plot_errors",
+    "plot_roofline", "save", "write_plots",
 ]  # fmt: skip
 
 
@@ -52,6 +54,15 @@ PLOTS: Mapping[str, Plot] = {
         "Where the energy goes",
         "Typical energy by part of the chip. Low and high are corners of the sources, not "
         "confidence limits.",
+    ),
+    "errors": Plot(
+        plot_errors,
+        error_rows,
+        "What each layer gets wrong, and what it costs",
+        "Signal-to-noise ratio of every layer that multiplies, in order of execution, over its "
+        "share of the run's time and energy. A layer's own error comes from number formats (its "
+        "operands as codes, its output rounded) and from the order and width of the chip's sums; "
+        "the line is what has added up until there. No dot: no error.",
     ),
     "area": Plot(
         plot_area,

@@ -1,0 +1,92 @@
+"""Weights as a chip stores them: codes and scales, laid out once for the kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import RecipeError
+from accelsim.graph.ir import Op, Tensor
+from accelsim_kernels.cast import decode_fp8
+from accelsim_kernels.integer import PackedInt4, PackedInt8, pack_int4
+from accelsim_kernels.matmul import PackedChain
+from accelsim_kernels.quantize import dequantize, quantize_weight
+from accelsim_kernels.rounding import round_to
+from accelsim_kernels.sparse import compress_2to4, decompress_2to4, prune_2to4
+
+Float32 = npt.NDArray[np.float32]
+
+#: Formats that are stored without scales.
+PLAIN = ("bf16", "fp16", "fp32")
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """A weight [n, k].
+
+    Attributes:
+        format: its number format.
+        packed: the layout that the kernel of its format multiplies with.
+        dense: the numbers that its codes stand for.
+        scales: one scale per row, or per row and group; None for plain formats.
+        group: the run of k that shares a scale; 0: the whole row.
+    """
+
+    format: str
+    packed: Any
+    dense: Float32
+    scales: Float32 | None = None
+    group: int = 0
+
+
+def store(op: Op, tensor: Tensor, values: Float32) -> StoredWeight:
+    """Return a weight as the op's recipe wants it stored.
+
+    Args:
+        op: the annotated product.
+        tensor: the annotated weight.
+        values: what the checkpoint holds, as the checkpoint lays it out.
+
+    Raises:
+        RecipeError: a layout that no kernel takes.
+    """
+    rows = np.ascontiguousarray(values.T if op.attrs.get("weight_is_kn") else values)
+    if tensor.format in PLAIN:
+        plain = round_to(rows, tensor.format)
+        return StoredWeight(tensor.format, PackedChain.of(plain), plain)
+    group, scale_format = int(op.attrs["group"]), str(op.attrs["scale_format"])
+    if tensor.density == 0.5:
+        if rows.shape[1] % 8:
+            raise RecipeError(f"{op.name}: 2:4 needs K in multiples of 8, it is {rows.shape[1]}")
+        rows = np.where(prune_2to4(rows), rows, np.float32(0))
+    codes, scales = quantize_weight(rows, tensor.format, group, scale_format)
+    dense = _dense(codes, scales, tensor.format, group)
+    return StoredWeight(tensor.format, _packed(op, tensor, codes, group), dense, scales, group)
+
+
+def _packed(op: Op, tensor: Tensor, codes: npt.NDArray[Any], group: int) -> Any:
+    if tensor.format.startswith("fp8"):
+        if group:
+            raise RecipeError(f"{op.name}: no kernel for {tensor.format} weights in groups")
+        return PackedChain.of(decode_fp8(codes, tensor.format))
+    if group and tensor.format == "int4" and tensor.density == 1.0:
+        return PackedInt4.of(pack_int4(codes), codes.shape[1], group)
+    if group:
+        raise RecipeError(f"{op.name}: scales in groups are built for dense int4 weights alone")
+    if tensor.density == 0.5:
+        codes = decompress_2to4(*compress_2to4(codes))
+    return PackedInt8.of(codes)
+
+
+def _dense(codes: npt.NDArray[Any], scales: Float32, fmt: str, group: int) -> Float32:
+    """Return codes times scales; groups may end short."""
+    rows, k = codes.shape
+    size = group or k
+    parts = [
+        dequantize(np.ascontiguousarray(codes[:, i * size : (i + 1) * size]), scales[:, i], fmt)
+        for i in range(scales.shape[1])
+    ]
+    return np.concatenate(parts, axis=1).reshape(rows, k)

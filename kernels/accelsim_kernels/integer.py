@@ -1,0 +1,365 @@
+"""Products of integer codes: exact sums in int32, and sums of scaled groups.
+
+Activations travel as int8, weights as int8 or as packed int4. The inner loop multiplies unsigned by
+signed bytes, as VPDPBUSD does, so 128 is added to the activations, and 128 times the sum of a
+column of weights is taken off at the end. Integer sums are exact, so no order matters, and the
+portable loop gives the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim_kernels.arrays import matrix
+from accelsim_kernels.fused import fma32
+from accelsim_kernels.jit import kernel, leaf, rows_in_threads
+from accelsim_kernels.tile import COLUMNS, ROWS, dot4_tile, dot4_tile_vnni, has_vnni
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+Path = Literal["auto", "vnni", "portable"]
+
+#: Longest K whose sums cannot leave int32: ``K * 128 * 128 < 2^31``.
+LONGEST = 2**31 // (128 * 128) - 1
+#: What makes a signed byte unsigned.
+_OFFSET = 128
+_BLOCK, _LEAST = 96, 64
+_LOW, _HIGH = -8, 7
+
+
+@leaf
+def _pack_rows(a: Int8, first: int, start: int, stop: int, packed: Int32) -> None:
+    """Lay out K from ``start`` to ``stop`` of 6 rows as ``[k/4][6]`` words of unsigned bytes."""
+    rows = a.shape[0]
+    for step in range((stop - start + 3) // 4):
+        for i in range(ROWS):
+            word = np.uint32(0)
+            for byte in range(4):
+                k = start + 4 * step + byte
+                if first + i < rows and k < stop:
+                    unsigned = np.uint32(np.int32(a[first + i, k]) + np.int32(_OFFSET))
+                    word |= unsigned << np.uint32(8 * byte)
+            packed[step * ROWS + i] = np.int32(word)
+
+
+@leaf
+def _pack_panel(b: Int8, column: int, start: int, stop: int, packed: Int8, bias: Int32) -> None:
+    """Lay out K from ``start`` to ``stop`` of 64 columns as ``[k/4][64][4]``, with their sums."""
+    n = b.shape[0]
+    for j in range(COLUMNS):
+        total = np.int32(0)
+        for step in range((stop - start + 3) // 4):
+            for byte in range(4):
+                k = start + 4 * step + byte
+                code = np.int8(0)
+                if column + j < n and k < stop:
+                    code = b[column + j, k]
+                packed[(step * COLUMNS + j) * 4 + byte] = code
+                total += np.int32(code)
+        bias[j] = total * np.int32(_OFFSET)
+
+
+@kernel
+def _pack_columns(b: Int8, panels: Int8, bias: Int32) -> None:
+    for panel in range(panels.shape[0]):
+        _pack_panel(b, panel * COLUMNS, 0, b.shape[1], panels[panel], bias[panel])
+
+
+@leaf
+def _pack_nibbles(codes: Int8, group: int, panels: UInt8, bias: Int32) -> None:
+    """Lay out every group of 64 columns as ``[k/8][64][4]`` bytes of two codes, with its sums.
+
+    The low halves are the first four codes of eight, the high halves the other four.
+    """
+    n, depth = codes.shape
+    for panel in range(panels.shape[0]):
+        for number in range(panels.shape[1]):
+            start, stop = number * group, min(depth, (number + 1) * group)
+            for j in range(COLUMNS):
+                column, total = panel * COLUMNS + j, np.int32(0)
+                for place in range((group + 7) // 8 * 4):
+                    byte = np.uint8(0)
+                    for half in range(2):
+                        k = start + place // 4 * 8 + half * 4 + place % 4
+                        if column < n and k < stop:
+                            total += np.int32(codes[column, k])
+                            nibble = np.uint8(codes[column, k]) & np.uint8(15)
+                            byte |= nibble << np.uint8(4 * half)
+                    panels[panel, number, (place // 4 * COLUMNS + j) * 4 + place % 4] = byte
+                bias[panel, number, j] = total * np.int32(_OFFSET)
+
+
+@leaf
+def _unpack_nibbles(packed: UInt8, codes: Int8) -> None:
+    """Undo the halves: ``[k/4][64][4]`` codes, as the inner loop reads them."""
+    width = COLUMNS * 4
+    for eight in range(packed.shape[0] // width):
+        for i in range(width):
+            byte = packed[eight * width + i]
+            low = np.int8((byte & np.uint8(15)) ^ np.uint8(8)) - np.int8(8)
+            high = np.int8((byte >> np.uint8(4)) ^ np.uint8(8)) - np.int8(8)
+            codes[2 * eight * width + i] = np.int8(low)
+            codes[(2 * eight + 1) * width + i] = np.int8(high)
+
+
+@leaf
+def _add_group(sums: Int32, bias: Int32, scale: Float32, acc: Float32) -> None:
+    """``acc = fma(float32(sums - bias), scale, acc)`` over a tile."""
+    for i in range(ROWS):
+        for j in range(COLUMNS):
+            acc[i, j] = fma32(np.float32(sums[i, j] - bias[j]), scale[j], acc[i, j])
+
+
+def _int8_kernel(tile_of: Any) -> Any:
+    """Return the product of int8 codes with one of the inner loops."""
+
+    def product(a: Int8, panels: Int8, bias: Int32, out: Int32, first: int, last: int) -> None:
+        depth, columns = a.shape[1], out.shape[1]
+        steps = (depth + 3) // 4
+        flat = panels.reshape(-1).view(np.int32)
+        tiles = _BLOCK // ROWS
+        rows = np.empty((tiles, steps * ROWS), np.int32)
+        sums = np.empty((ROWS, COLUMNS), np.int32)
+        for block in range(first, last, _BLOCK):
+            count = min(tiles, (last - block + ROWS - 1) // ROWS)
+            for tile in range(count):
+                _pack_rows(a, block + tile * ROWS, 0, depth, rows[tile])
+            for panel in range(panels.shape[0]):
+                width = min(COLUMNS, columns - panel * COLUMNS)
+                for tile in range(count):
+                    sums[:] = np.int32(0)
+                    tile_of(sums, rows[tile], 0, flat, panel * steps * COLUMNS, steps)
+                    top = block + tile * ROWS
+                    for i in range(min(ROWS, last - top)):
+                        for j in range(width):
+                            out[top + i, panel * COLUMNS + j] = sums[i, j] - bias[panel, j]
+
+    return product
+
+
+def _int4_kernel(tile_of: Any) -> Any:
+    """Return the product with packed int4 codes in groups with one of the inner loops."""
+
+    def product(
+        a: Int8, packed: UInt8, bias: Int32, scales: Float32, group: int, out: Float32,
+        first: int, last: int,
+    ) -> None:  # fmt: skip
+        depth, columns = a.shape[1], out.shape[1]
+        steps = (group + 7) // 8 * 2
+        count = (last - first + ROWS - 1) // ROWS
+        groups = packed.shape[1]
+        rows = np.zeros((groups, count, steps * ROWS), np.int32)
+        for number in range(groups):
+            start, stop = number * group, min(depth, (number + 1) * group)
+            for tile in range(count):
+                _pack_rows(a, first + tile * ROWS, start, stop, rows[number, tile])
+        codes = np.empty(steps * COLUMNS * 4, np.int8)
+        words = codes.view(np.int32)
+        sums = np.empty((ROWS, COLUMNS), np.int32)
+        acc = np.empty((count, ROWS, COLUMNS), np.float32)
+        for panel in range(packed.shape[0]):
+            acc[:] = np.float32(0)
+            for number in range(groups):
+                _unpack_nibbles(packed[panel, number], codes)
+                for tile in range(count):
+                    sums[:] = np.int32(0)
+                    tile_of(sums, rows[number, tile], 0, words, 0, steps)
+                    _add_group(sums, bias[panel, number], scales[panel, number], acc[tile])
+            left = panel * COLUMNS
+            for row in range(first, last):
+                tile, i = (row - first) // ROWS, (row - first) % ROWS
+                for j in range(min(COLUMNS, columns - left)):
+                    out[row, left + j] = acc[tile, i, j]
+
+    return product
+
+
+@cache
+def _compiled(kind: str, path: Path) -> Any:
+    """Return a compiled product; the one with VPDPBUSD is only compiled where it can run."""
+    if path == "auto":
+        path = "vnni" if has_vnni() else "portable"
+    if path not in ("vnni", "portable"):
+        raise ValueError(f"path is {path!r}; auto, vnni and portable are allowed")
+    if path == "vnni" and not has_vnni():
+        raise ValueError("path is 'vnni', which this processor does not have; use auto")
+    make = _int8_kernel if kind == "int8" else _int4_kernel
+    return kernel(make(dot4_tile_vnni if path == "vnni" else dot4_tile))
+
+
+@dataclass(frozen=True)
+class PackedInt8:
+    """A right operand of int8 codes ``[n, k]`` laid out for ``matmul_int8``."""
+
+    panels: Int8
+    bias: Int32
+    n: int
+    k: int
+
+    @classmethod
+    def of(cls, b: npt.ArrayLike) -> PackedInt8:
+        """Lay out ``[n, k]`` codes.
+
+        Raises:
+            ValueError: not a matrix of int8, or a K whose sums could leave int32.
+        """
+        codes = matrix("b", b, np.int8)
+        n, k = codes.shape
+        if k > LONGEST:
+            raise ValueError(f"b has K={k}; sums stay in int32 up to K={LONGEST}")
+        count = -(-n // COLUMNS)
+        panels = np.empty((count, -(-k // 4) * COLUMNS * 4), np.int8)
+        bias = np.empty((count, COLUMNS), np.int32)
+        _pack_columns(codes, panels, bias)
+        return cls(panels, bias, n, k)
+
+
+def matmul_int8(a: npt.ArrayLike, b: npt.ArrayLike | PackedInt8, path: Path = "auto") -> Int32:
+    """Return the exact int32 sums ``[m, n]`` of ``a[m, k] b[n, k]``.
+
+    Args:
+        a: int8 codes.
+        b: int8 codes, or codes laid out before.
+        path: ``vnni``, ``portable``, or whichever is faster here; the bits are the same.
+
+    Raises:
+        ValueError: not matrices of int8, different K, or a K whose sums could leave int32.
+    """
+    rows = matrix("a", a, np.int8)
+    right = b if isinstance(b, PackedInt8) else PackedInt8.of(b)
+    if rows.shape[1] != right.k:
+        raise ValueError(f"a has K={rows.shape[1]}, b has K={right.k}: they do not multiply")
+    out = np.zeros((rows.shape[0], right.n), np.int32)
+    product = _compiled("int8", path)
+    if out.size and right.k:
+        rows_in_threads(
+            lambda first, last: product(rows, right.panels, right.bias, out, first, last),
+            len(rows), _LEAST,
+        )  # fmt: skip
+    return out
+
+
+def pack_int4(codes: npt.ArrayLike) -> UInt8:
+    """Return int4 codes ``[n, k]`` two per byte ``[n, ceil(k / 2)]``, the even one in the low half.
+
+    Raises:
+        ValueError: not a matrix of int8, or a code outside [-8, 7].
+    """
+    given = matrix("codes", codes, np.int8)
+    wrong = np.argwhere((given < _LOW) | (given > _HIGH))
+    if wrong.size:
+        row, column = wrong[0]
+        raise ValueError(
+            f"codes[{row}, {column}] is {given[row, column]}; int4 holds {_LOW} to {_HIGH}"
+        )
+    nibbles = (given & 15).astype(np.uint8)
+    if nibbles.shape[1] % 2:
+        nibbles = np.pad(nibbles, ((0, 0), (0, 1)))
+    return nibbles[:, ::2] | (nibbles[:, 1::2] << 4)
+
+
+def unpack_int4(packed: npt.ArrayLike, k: int) -> Int8:
+    """Return the codes ``[n, k]`` of ``pack_int4``.
+
+    Raises:
+        ValueError: not a matrix of uint8, or another K.
+    """
+    given = matrix("packed", packed, np.uint8)
+    if given.shape[1] != -(-k // 2):
+        raise ValueError(f"packed has {given.shape[1]} bytes per row, K={k} needs {-(-k // 2)}")
+    codes = np.empty((given.shape[0], 2 * given.shape[1]), np.int8)
+    codes[:, ::2], codes[:, 1::2] = given & 15, given >> 4
+    return np.ascontiguousarray(((codes ^ 8) - 8)[:, :k])
+
+
+@dataclass(frozen=True)
+class PackedInt4:
+    """A right operand of int4 codes in groups along K, two codes to a byte, as the kernel reads it.
+
+    Attributes:
+        panels: ``[panel, group, bytes]``.
+        bias: what the unsigned activations add to every sum ``[panel, group, 64]``.
+        n, k, group: sizes.
+    """
+
+    panels: UInt8
+    bias: Int32
+    n: int
+    k: int
+    group: int
+
+    @classmethod
+    def of(cls, packed: npt.ArrayLike, k: int, group: int) -> PackedInt4:
+        """Lay out ``[n, ceil(k / 2)]`` packed codes.
+
+        Raises:
+            ValueError: not a matrix of uint8, another K, or a group whose sums could leave int32.
+        """
+        codes = unpack_int4(packed, k)
+        if not 1 <= group <= LONGEST:
+            raise ValueError(f"group is {group}; 1 to {LONGEST} is allowed")
+        shape = (-(-len(codes) // COLUMNS), -(-k // group))
+        panels = np.empty((*shape, -(-group // 8) * 4 * COLUMNS), np.uint8)
+        bias = np.empty((*shape, COLUMNS), np.int32)
+        _pack_nibbles(codes, group, panels, bias)
+        return cls(panels, bias, len(codes), k, group)
+
+
+def _scale_panels(scales: npt.ArrayLike, right: PackedInt4) -> Float32:
+    """Return ``[n, groups]`` scales as ``[panel, group, 64]``."""
+    given = matrix("scales", scales, np.float32)
+    wanted = (right.n, right.panels.shape[1])
+    if given.shape != wanted:
+        raise ValueError(f"scales has the shape {given.shape}, {wanted} is needed")
+    panels = np.zeros((right.panels.shape[0] * COLUMNS, wanted[1]), np.float32)
+    panels[: right.n] = given
+    shaped = panels.reshape(-1, COLUMNS, wanted[1]).transpose(0, 2, 1)
+    return np.ascontiguousarray(shaped)
+
+
+def matmul_int4(
+    a: npt.ArrayLike,
+    b: npt.ArrayLike | PackedInt4,
+    scales: npt.ArrayLike,
+    group: int,
+    path: Path = "auto",
+) -> Float32:
+    """Return ``[m, n]`` float32 sums of int8 activations and packed int4 weights in groups.
+
+    For every group of K an exact integer sum s, then ``acc = fma(float32(s), scale, acc)`` in
+    binary32, groups ascending, acc beginning at +0.
+
+    Args:
+        a: int8 codes ``[m, k]``.
+        b: packed codes ``[n, ceil(k / 2)]``, or codes laid out before.
+        scales: float32 ``[n, ceil(k / group)]``.
+        group: codes that share a scale; the last group may be shorter.
+        path: ``vnni``, ``portable``, or whichever is faster here; the bits are the same.
+
+    Raises:
+        ValueError: shapes, types or a group that do not fit.
+    """
+    rows = matrix("a", a, np.int8)
+    right = b if isinstance(b, PackedInt4) else PackedInt4.of(b, rows.shape[1], group)
+    if (right.k, right.group) != (rows.shape[1], group):
+        raise ValueError(
+            f"a has K={rows.shape[1]} and group is {group}; b has K={right.k}, group {right.group}"
+        )
+    panels = _scale_panels(scales, right)
+    out = np.zeros((rows.shape[0], right.n), np.float32)
+    product = _compiled("int4", path)
+    if out.size and right.k:
+        rows_in_threads(
+            lambda first, last: product(
+                rows, right.panels, right.bias, panels, group, out, first, last
+            ),
+            len(rows), _LEAST,
+        )  # fmt: skip
+    return out

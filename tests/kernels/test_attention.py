@@ -1,0 +1,159 @@
+"""Attention against one query at a time in fractions, and against torch."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from accelsim_kernels.attention import attention
+from accelsim_kernels.rounding import round_to
+from tests.kernels import naive
+from tests.kernels.support import SEEDS, Float32, numbers, same
+
+
+def operands(seed: int, b: int, h: int, g: int, s: int, t: int, d: int) -> tuple[Float32, ...]:
+    shapes = ((b, h, s, d), (b, g, t, d), (b, g, t, d + 1))
+    return tuple(
+        round_to(numbers(seed + i, *shape, spread=1), "bf16") for i, shape in enumerate(shapes)
+    )
+
+
+def seen_by(i: int, s: int, t: int, causal: bool, window: int) -> list[bool]:
+    if not causal:
+        return [True] * t
+    last = t - s + i
+    return [j <= last and (not window or j > last - window) for j in range(t)]
+
+
+def twin(
+    q: Float32, k: Float32, v: Float32, causal: bool, window: int, cap: float,
+    mask: npt.NDArray[np.bool_] | None, fmt: str,
+) -> list[list[list[list[float]]]]:  # fmt: skip
+    (b, h, s, _), (g, t) = q.shape, k.shape[1:3]
+    found = []
+    for batch in range(b):
+        heads = []
+        for head in range(h):
+            other = head // (h // g)
+            rows = []
+            for i in range(s):
+                seen = seen_by(i, s, t, causal, window)
+                if mask is not None:
+                    seen = [a and bool(m) for a, m in zip(seen, mask[batch, 0, i], strict=True)]
+                rows.append(
+                    naive.attend(
+                        q[batch, head, i].tolist(), k[batch, other].tolist(),
+                        v[batch, other].tolist(), seen, [0.0] * t, (0.3, cap), ("bf16", fmt),
+                    )
+                )  # fmt: skip
+            heads.append(rows)
+        found.append(heads)
+    return found
+
+
+@settings(max_examples=25)
+@given(
+    SEEDS, st.integers(1, 2), st.sampled_from([(1, 1), (2, 1), (4, 2)]), st.integers(1, 5),
+    st.integers(0, 4), st.booleans(), st.integers(0, 4), st.sampled_from([0.0, 5.0]),
+    st.booleans(),
+)  # fmt: skip
+def test_every_query_by_itself(
+    seed: int, b: int, heads: tuple[int, int], s: int, past: int, causal: bool, window: int,
+    cap: float, masked: bool,
+) -> None:  # fmt: skip
+    t = s + past
+    q, k, v = operands(seed, b, *heads, s, t, 4)
+    mask = np.random.default_rng(seed).random((b, 1, s, t)) < 0.7 if masked else None
+    for fmt in ("fp32", "bf16"):
+        found = attention(
+            q, k, v, scale=0.3, causal=causal, window=window, softcap=cap, mask=mask,
+            probabilities="bf16", format=fmt,
+        )  # fmt: skip
+        wanted = twin(q, k, v, causal, window if causal else 0, cap, mask, fmt)
+        assert same(found + 0.0, np.array(wanted, np.float32) + 0.0)
+
+
+def test_a_mask_of_numbers_is_added() -> None:
+    q, k, v = operands(1, 1, 2, 1, 3, 5, 4)
+    added = numbers(2, 1, 1, 3, 5, spread=1)
+    found = attention(
+        q, k, v, scale=0.3, causal=False, mask=added, probabilities="fp32", format="fp32"
+    )
+    wanted = [
+        [
+            naive.attend(
+                q[0, h, i].tolist(), k[0, 0].tolist(), v[0, 0].tolist(), [True] * 5,
+                added[0, 0, i].tolist(), (0.3, 0.0), ("fp32", "fp32"),
+            )
+            for i in range(3)
+        ]
+        for h in range(2)
+    ]  # fmt: skip
+    assert same(found[0], wanted)
+
+
+def test_hidden_keys_change_no_bit() -> None:
+    q, k, v = operands(3, 2, 4, 2, 6, 9, 8)
+    alone = attention(q, k, v, scale=0.3, causal=True, probabilities="bf16", format="bf16")
+    pad_k, pad_v = (np.concatenate([numbers(9, 2, 2, 3, x.shape[3]), x], axis=2) for x in (k, v))
+    mask = np.broadcast_to(np.arange(12) >= 3, (2, 1, 6, 12))
+    padded = attention(
+        q, pad_k, pad_v, scale=0.3, causal=True, mask=mask, probabilities="bf16", format="bf16"
+    )
+    assert same(padded, alone)
+
+
+def test_a_query_that_sees_nothing_gives_zeros() -> None:
+    q, k, v = operands(4, 1, 1, 1, 2, 3, 4)
+    nothing = np.zeros((1, 1, 2, 3), np.bool_)
+    hidden = np.full((1, 1, 2, 3), -np.inf, np.float32)
+    for mask in (nothing, hidden):
+        found = attention(
+            q, k, v, scale=0.3, causal=False, mask=mask, probabilities="bf16", format="bf16"
+        )
+        assert not found.any()
+
+
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_batches_heads_and_threads_change_no_bit(
+    threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELSIM_THREADS", threads)
+    q, k, v = operands(5, 3, 4, 2, 7, 7, 8)
+    settings_ = {"scale": 0.3, "causal": True, "probabilities": "bf16", "format": "bf16"}
+    whole = attention(q, k, v, **settings_)  # type: ignore[arg-type]  # a mixed bag of options
+    for b in range(3):
+        for h in range(4):
+            g = h // 2
+            part = attention(
+                q[b : b + 1, h : h + 1], k[b : b + 1, g : g + 1], v[b : b + 1, g : g + 1],
+                **settings_,  # type: ignore[arg-type]  # as above
+            )  # fmt: skip
+            assert same(part[0, 0], whole[b, h])
+
+
+def test_torch_attends_alike() -> None:
+    torch = pytest.importorskip("torch")
+    q, k, v = operands(6, 2, 4, 2, 33, 33, 16)
+    wanted = torch.nn.functional.scaled_dot_product_attention(
+        *(torch.from_numpy(x).double() for x in (q, k, v)), is_causal=True, scale=0.25,
+        enable_gqa=True,
+    ).numpy()  # fmt: skip
+    found = attention(q, k, v, scale=0.25, causal=True, probabilities="fp32", format="fp32")
+    assert np.abs(found - wanted).max() < 2e-6 * np.abs(wanted).max()
+
+
+def test_what_does_not_fit_is_named() -> None:
+    q, k, v = operands(7, 1, 4, 2, 3, 5, 4)
+    options = {"scale": 1.0, "causal": False, "probabilities": "bf16", "format": "bf16"}
+    with pytest.raises(ValueError, match="do not belong together"):
+        attention(q, k[:, :, :4], v, **options)  # type: ignore[arg-type]  # as above
+    with pytest.raises(ValueError, match="3 query heads are not a multiple of 2 key heads"):
+        attention(q[:, :3], k, v, **options)  # type: ignore[arg-type]  # as above
+    with pytest.raises(ValueError, match=r"q has the shape \(4, 3, 4\)"):
+        attention(q[0], k, v, **options)  # type: ignore[arg-type]  # as above
+    with pytest.raises(ValueError, match=r"mask has the shape \(2, 5\)"):
+        attention(q, k, v, mask=np.ones((2, 5), np.bool_), **options)  # type: ignore[arg-type]  # as above
