@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from accelsim.errors import InputError, UnknownNameError
 from accelsim.graph.ir import Graph
@@ -24,6 +24,9 @@ from accelsim.sim.result import LayerResult, SimResult
 from accelsim.sim.simulate import Simulator
 from accelsim.spec.arch import ArchSpec
 from accelsim.spec.load import load_arch
+
+if TYPE_CHECKING:
+    from accelsim.validate.kernels import Validation
 
 #: What ``simulate`` runs when it is given nothing.
 DEFAULT_ARCH = "edge_npu"
@@ -209,6 +212,45 @@ def predict_file(
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"{path}: cannot be read: {reason}") from error
     return predict_csv(text, path, Predictor(chip, fidelity), progress)
+
+
+def vectors_folder(data: str | None = None) -> Path:
+    """Return the folder whose vectors kernels are held to.
+
+    Args:
+        data: a folder; None: ``$ACCELSIM_REFERENCE/numerics``, or the vectors that ship.
+    """
+    from accelsim.validate.kernels import folder_of
+
+    return folder_of(data)
+
+
+def validate(what: str, folder: Path) -> Validation:
+    """Compare what accelsim computes with what a folder says.
+
+    Args:
+        what: ``kernels``.
+        folder: vectors with an index, as docs/vectors.md describes them.
+
+    Raises:
+        InputError: something else is asked for, or the folder cannot be read.
+    """
+    from accelsim.validate.kernels import validate_kernels
+
+    if what != "kernels":
+        raise UnknownNameError("thing to validate", what, ("kernels",))
+    return validate_kernels(folder)
+
+
+def predict_vectors(folder: Path) -> str:
+    """Return a CSV of every output that the operands of a folder allow.
+
+    Raises:
+        InputError: the folder cannot be read.
+    """
+    from accelsim.validate.kernels import predictions
+
+    return predictions(folder)
 
 
 def provenance(command: Sequence[str], started: float) -> dict[str, Any]:

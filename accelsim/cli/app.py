@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from accelsim.cli import compare, console, interrupts, predict, report, simulate, specs
+from accelsim.cli import compare, console, interrupts, predict, report, simulate, specs, validate
 from accelsim.errors import AccelsimError, FileError
 from accelsim.version import __version__
 
@@ -132,4 +132,5 @@ app.command()(simulate.simulate)
 app.command()(predict.predict)
 app.command()(compare.compare)
 app.command()(report.report)
+app.command()(validate.validate)
 app.add_typer(specs.app, name="specs")

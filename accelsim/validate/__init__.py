@@ -1,0 +1,1 @@
+"""Predictions held to measurements and to vectors that somebody else computed."""

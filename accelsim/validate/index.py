@@ -1,0 +1,110 @@
+"""A folder of vectors: npz files, and an index that says what each array is and how it compares."""
+
+from __future__ import annotations
+
+import json
+import re
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim.errors import InputError
+
+Array = npt.NDArray[Any]
+Arrays = Mapping[str, Array]
+
+NAME = "index.json"
+#: Rules of comparison; ``tolerance`` is followed by how far, ``input`` is an operand.
+RULES = ("input", "exact", "nan_class", "tolerance", "info")
+
+
+@dataclass(frozen=True)
+class Index:
+    """What the index of a folder says.
+
+    Attributes:
+        folder: where the files are.
+        files: their names.
+        compare: set, pattern of arrays, rule; the first that matches counts.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    compare: tuple[tuple[str, re.Pattern[str], str], ...]
+
+    def present(self) -> Iterator[tuple[str, Path]]:
+        """Yield the sets whose files are there."""
+        for file in self.files:
+            path = self.folder / file
+            if path.is_file():
+                yield set_name(file), path
+
+    def rule(self, name: str, array: str) -> str:
+        """Return how an array is compared.
+
+        Raises:
+            InputError: no line of the index says so.
+        """
+        for prefix, pattern, rule in self.compare:
+            mine = name.startswith(prefix) if prefix.endswith("_") else name == prefix
+            if mine and pattern.search(array):
+                return rule
+        raise InputError(
+            f"{self.folder / NAME}: no line of 'compare' covers array {array!r} of set {name!r}"
+        )
+
+
+def set_name(file: str) -> str:
+    """Return the name of a file's set."""
+    return Path(file).stem.removeprefix("open_")
+
+
+def read_index(folder: Path) -> Index:
+    """Read the index of a folder.
+
+    Raises:
+        InputError: it is missing, is no index, or none of its files is there.
+    """
+    path = folder / NAME
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read: {error.strerror}; a folder of vectors has an {NAME} "
+            "(docs/vectors.md)"
+        ) from None
+    except ValueError as error:
+        raise InputError(f"{path}: is not JSON: {error}") from None
+    try:
+        files = tuple(str(file) for file in data["sets"])
+        compare = tuple((str(s), re.compile(str(p)), str(r)) for s, p, r in data["compare"])
+    except (KeyError, TypeError, ValueError, re.error) as error:
+        raise InputError(f"{path}: 'sets' and 'compare' are needed ({error!r})") from None
+    for _, _, rule in compare:
+        if rule.split(" ")[0] not in RULES:
+            raise InputError(f"{path}: unknown rule {rule!r}; allowed: {', '.join(RULES)}")
+    for file in files:
+        if Path(file).name != file:
+            raise InputError(f"{path}: {file!r} is not the name of a file beside it")
+    index = Index(folder, files, compare)
+    if not any(True for _ in index.present()):
+        raise InputError(f"{folder}: none of the files of its {NAME} is there")
+    return index
+
+
+def read_arrays(path: Path) -> Arrays:
+    """Read the arrays of a file; nothing in it is executed.
+
+    Raises:
+        InputError: it is damaged, or holds Python objects.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise InputError(f"{path}: not a readable npz of plain arrays ({error})") from None
