@@ -1,28 +1,35 @@
 """Products of integer codes: exact sums in int32, and sums of scaled groups.
 
 Activations travel as int8, weights as int8 or as packed int4. The inner loop multiplies unsigned by
-signed bytes, as VPDPBUSD does, so 128 is added to the activations, and 128 times the sum of a
-column of weights is taken off at the end. Integer sums are exact, so no order matters, and the
+signed bytes, as VPDPBUSD does, so 128 is added to the activations, and every sum begins
+with -128 times the sum of its column of weights. Integer sums are exact, so no order matters, and the
 portable loop gives the same bits.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import matrix
-from accelsim_kernels.fused import fma32
 from accelsim_kernels.jit import kernel, leaf, rows_in_threads
-from accelsim_kernels.tile import COLUMNS, ROWS, dot4_tile, dot4_tile_vnni, has_vnni
+from accelsim_kernels.tile import (
+    COLUMNS,
+    ROWS,
+    dot4_group,
+    dot4_group_vnni,
+    dot4_tile,
+    dot4_tile_vnni,
+    has_vnni,
+)
 
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
 UInt8 = npt.NDArray[np.uint8]
+UInt32 = npt.NDArray[np.uint32]
 Float32 = npt.NDArray[np.float32]
 Path = Literal["auto", "vnni", "portable"]
 
@@ -30,23 +37,19 @@ Path = Literal["auto", "vnni", "portable"]
 LONGEST = 2**31 // (128 * 128) - 1
 #: What makes a signed byte unsigned.
 _OFFSET = 128
+_SIGNS = np.uint32(0x80808080)
 _BLOCK, _LEAST = 96, 64
 _LOW, _HIGH = -8, 7
 
 
 @leaf
-def _pack_rows(a: Int8, first: int, start: int, stop: int, packed: Int32) -> None:
-    """Lay out K from ``start`` to ``stop`` of 6 rows as ``[k/4][6]`` words of unsigned bytes."""
-    rows = a.shape[0]
-    for step in range((stop - start + 3) // 4):
-        for i in range(ROWS):
-            word = np.uint32(0)
-            for byte in range(4):
-                k = start + 4 * step + byte
-                if first + i < rows and k < stop:
-                    unsigned = np.uint32(np.int32(a[first + i, k]) + np.int32(_OFFSET))
-                    word |= unsigned << np.uint32(8 * byte)
-            packed[step * ROWS + i] = np.int32(word)
+def _pack_rows(words: UInt32, first: int, packed: Int32) -> None:
+    """Lay out 6 rows of 4 codes a word as ``[k/4][6]``, every code made unsigned."""
+    rows = words.shape[0]
+    for i in range(ROWS):
+        if first + i < rows:
+            for step in range(words.shape[1]):
+                packed[step * ROWS + i] = np.int32(words[first + i, step] ^ _SIGNS)
 
 
 @leaf
@@ -63,7 +66,7 @@ def _pack_panel(b: Int8, column: int, start: int, stop: int, packed: Int8, bias:
                     code = b[column + j, k]
                 packed[(step * COLUMNS + j) * 4 + byte] = code
                 total += np.int32(code)
-        bias[j] = total * np.int32(_OFFSET)
+        bias[j] = -total * np.int32(_OFFSET)
 
 
 @kernel
@@ -93,7 +96,7 @@ def _pack_nibbles(codes: Int8, group: int, panels: UInt8, bias: Int32) -> None:
                             nibble = np.uint8(codes[column, k]) & np.uint8(15)
                             byte |= nibble << np.uint8(4 * half)
                     panels[panel, number, (place // 4 * COLUMNS + j) * 4 + place % 4] = byte
-                bias[panel, number, j] = total * np.int32(_OFFSET)
+                bias[panel, number, j] = -total * np.int32(_OFFSET)
 
 
 @leaf
@@ -109,89 +112,86 @@ def _unpack_nibbles(packed: UInt8, codes: Int8) -> None:
             codes[(2 * eight + 1) * width + i] = np.int8(high)
 
 
-@leaf
-def _add_group(sums: Int32, bias: Int32, scale: Float32, acc: Float32) -> None:
-    """``acc = fma(float32(sums - bias), scale, acc)`` over a tile."""
-    for i in range(ROWS):
-        for j in range(COLUMNS):
-            acc[i, j] = fma32(np.float32(sums[i, j] - bias[j]), scale[j], acc[i, j])
-
-
-def _int8_kernel(tile_of: Any) -> Any:
-    """Return the product of int8 codes with one of the inner loops."""
-
-    def product(a: Int8, panels: Int8, bias: Int32, out: Int32, first: int, last: int) -> None:
-        depth, columns = a.shape[1], out.shape[1]
-        steps = (depth + 3) // 4
-        flat = panels.reshape(-1).view(np.int32)
-        tiles = _BLOCK // ROWS
-        rows = np.empty((tiles, steps * ROWS), np.int32)
-        sums = np.empty((ROWS, COLUMNS), np.int32)
-        for block in range(first, last, _BLOCK):
-            count = min(tiles, (last - block + ROWS - 1) // ROWS)
+@kernel
+def _product8(
+    words: UInt32, panels: Int8, bias: Int32, vnni: bool, out: Int32, first: int, last: int
+) -> None:
+    steps, columns = words.shape[1], out.shape[1]
+    flat = panels.reshape(-1).view(np.int32)
+    tiles = _BLOCK // ROWS
+    rows = np.zeros((tiles, steps * ROWS), np.int32)
+    sums = np.empty((ROWS, COLUMNS), np.int32)
+    ones = np.ones(COLUMNS, np.float32)
+    for block in range(first, last, _BLOCK):
+        count = min(tiles, (last - block + ROWS - 1) // ROWS)
+        for tile in range(count):
+            _pack_rows(words, block + tile * ROWS, rows[tile])
+        for panel in range(panels.shape[0]):
+            width = min(COLUMNS, columns - panel * COLUMNS)
             for tile in range(count):
-                _pack_rows(a, block + tile * ROWS, 0, depth, rows[tile])
-            for panel in range(panels.shape[0]):
-                width = min(COLUMNS, columns - panel * COLUMNS)
-                for tile in range(count):
-                    sums[:] = np.int32(0)
-                    tile_of(sums, rows[tile], 0, flat, panel * steps * COLUMNS, steps)
-                    top = block + tile * ROWS
-                    for i in range(min(ROWS, last - top)):
-                        for j in range(width):
-                            out[top + i, panel * COLUMNS + j] = sums[i, j] - bias[panel, j]
-
-    return product
+                at = panel * steps * COLUMNS
+                if vnni:
+                    dot4_tile_vnni(sums, bias[panel], ones, rows[tile], 0, flat, at, steps)
+                else:
+                    dot4_tile(sums, bias[panel], ones, rows[tile], 0, flat, at, steps)
+                top = block + tile * ROWS
+                for i in range(min(ROWS, last - top)):
+                    for j in range(width):
+                        out[top + i, panel * COLUMNS + j] = sums[i, j]
 
 
-def _int4_kernel(tile_of: Any) -> Any:
-    """Return the product with packed int4 codes in groups with one of the inner loops."""
-
-    def product(
-        a: Int8, packed: UInt8, bias: Int32, scales: Float32, group: int, out: Float32,
-        first: int, last: int,
-    ) -> None:  # fmt: skip
-        depth, columns = a.shape[1], out.shape[1]
-        steps = (group + 7) // 8 * 2
-        count = (last - first + ROWS - 1) // ROWS
-        groups = packed.shape[1]
-        rows = np.zeros((groups, count, steps * ROWS), np.int32)
+@kernel
+def _product4(
+    words: UInt32, packed: UInt8, bias: Int32, scales: Float32, vnni: bool, out: Float32,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    groups, steps, columns = words.shape[1], words.shape[2], out.shape[1]
+    count = (last - first + ROWS - 1) // ROWS
+    rows = np.zeros((groups, count, steps * ROWS), np.int32)
+    for number in range(groups):
+        for tile in range(count):
+            _pack_rows(words[:, number], first + tile * ROWS, rows[number, tile])
+    codes = np.empty(steps * COLUMNS * 4, np.int8)
+    weights = codes.view(np.int32)
+    acc = np.empty((count, ROWS, COLUMNS), np.float32)
+    for panel in range(packed.shape[0]):
+        acc[:] = np.float32(0)
         for number in range(groups):
-            start, stop = number * group, min(depth, (number + 1) * group)
+            _unpack_nibbles(packed[panel, number], codes)
+            start, scale = bias[panel, number], scales[panel, number]
             for tile in range(count):
-                _pack_rows(a, first + tile * ROWS, start, stop, rows[number, tile])
-        codes = np.empty(steps * COLUMNS * 4, np.int8)
-        words = codes.view(np.int32)
-        sums = np.empty((ROWS, COLUMNS), np.int32)
-        acc = np.empty((count, ROWS, COLUMNS), np.float32)
-        for panel in range(packed.shape[0]):
-            acc[:] = np.float32(0)
-            for number in range(groups):
-                _unpack_nibbles(packed[panel, number], codes)
-                for tile in range(count):
-                    sums[:] = np.int32(0)
-                    tile_of(sums, rows[number, tile], 0, words, 0, steps)
-                    _add_group(sums, bias[panel, number], scales[panel, number], acc[tile])
-            left = panel * COLUMNS
-            for row in range(first, last):
-                tile, i = (row - first) // ROWS, (row - first) % ROWS
-                for j in range(min(COLUMNS, columns - left)):
-                    out[row, left + j] = acc[tile, i, j]
-
-    return product
+                left = rows[number, tile]
+                if vnni:
+                    dot4_group_vnni(acc[tile], start, scale, left, 0, weights, 0, steps)
+                else:
+                    dot4_group(acc[tile], start, scale, left, 0, weights, 0, steps)
+        edge = panel * COLUMNS
+        for row in range(first, last):
+            tile, i = (row - first) // ROWS, (row - first) % ROWS
+            for j in range(min(COLUMNS, columns - edge)):
+                out[row, edge + j] = acc[tile, i, j]
 
 
-@cache
-def _compiled(kind: str, path: Path) -> Any:
-    """Return a compiled product; the one with VPDPBUSD is only compiled where it can run."""
-    if path == "auto":
-        path = "vnni" if has_vnni() else "portable"
-    if path not in ("vnni", "portable"):
+def _words(codes: Int8, group: int, multiple: int) -> UInt32:
+    """Return codes ``[m, k]`` as words of four ``[m, groups, words]``, groups filled with zeros."""
+    m, k = codes.shape
+    count, padded = -(-k // group), -(-group // multiple) * multiple
+    if padded == group and count * group == k:
+        return codes.reshape(m, count, group).view(np.uint32)
+    filled = np.zeros((m, count * group), np.int8)
+    filled[:, :k] = codes
+    wide = np.zeros((m, count, padded), np.int8)
+    wide[:, :, :group] = filled.reshape(m, count, group)
+    return wide.view(np.uint32)
+
+
+def _vnni(path: Path) -> bool:
+    """Return whether a path uses VPDPBUSD."""
+    if path not in ("auto", "vnni", "portable"):
         raise ValueError(f"path is {path!r}; auto, vnni and portable are allowed")
     if path == "vnni" and not has_vnni():
         raise ValueError("path is 'vnni', which this processor does not have; use auto")
-    make = _int8_kernel if kind == "int8" else _int4_kernel
-    return kernel(make(dot4_tile_vnni if path == "vnni" else dot4_tile))
+    return path != "portable" and has_vnni()
 
 
 @dataclass(frozen=True)
@@ -237,10 +237,11 @@ def matmul_int8(a: npt.ArrayLike, b: npt.ArrayLike | PackedInt8, path: Path = "a
     if rows.shape[1] != right.k:
         raise ValueError(f"a has K={rows.shape[1]}, b has K={right.k}: they do not multiply")
     out = np.zeros((rows.shape[0], right.n), np.int32)
-    product = _compiled("int8", path)
+    vnni = _vnni(path)
     if out.size and right.k:
+        words = _words(rows, right.k, 4)[:, 0]
         rows_in_threads(
-            lambda first, last: product(rows, right.panels, right.bias, out, first, last),
+            lambda first, last: _product8(words, right.panels, right.bias, vnni, out, first, last),
             len(rows), _LEAST,
         )  # fmt: skip
     return out
@@ -285,7 +286,7 @@ class PackedInt4:
 
     Attributes:
         panels: ``[panel, group, bytes]``.
-        bias: what the unsigned activations add to every sum ``[panel, group, 64]``.
+        bias: what every sum begins with, since activations are unsigned: ``[panel, group, 64]``.
         n, k, group: sizes.
     """
 
@@ -354,11 +355,12 @@ def matmul_int4(
         )
     panels = _scale_panels(scales, right)
     out = np.zeros((rows.shape[0], right.n), np.float32)
-    product = _compiled("int4", path)
+    vnni = _vnni(path)
     if out.size and right.k:
+        words = _words(rows, group, 8)
         rows_in_threads(
-            lambda first, last: product(
-                rows, right.panels, right.bias, panels, group, out, first, last
+            lambda first, last: _product4(
+                words, right.panels, right.bias, panels, vnni, out, first, last
             ),
             len(rows), _LEAST,
         )  # fmt: skip

@@ -53,6 +53,7 @@ def _chain(a: Float32, panels: Float32, out: Float32, first: int, last: int) -> 
     tiles = _BLOCK // ROWS
     rows = np.empty((tiles, depth * ROWS), np.float32)
     sums = np.empty((ROWS, COLUMNS), np.float32)
+    zeros = np.zeros(COLUMNS, np.float32)
     for block in range(first, last, _BLOCK):
         count = min(tiles, (last - block + ROWS - 1) // ROWS)
         for tile in range(count):
@@ -60,8 +61,8 @@ def _chain(a: Float32, panels: Float32, out: Float32, first: int, last: int) -> 
         for panel in range(panels.shape[0]):
             width = min(COLUMNS, columns - panel * COLUMNS)
             for tile in range(count):
-                sums[:] = np.float32(0)
-                chain_tile(sums, rows[tile], 0, flat, panel * depth * COLUMNS, depth)
+                at = panel * depth * COLUMNS
+                chain_tile(sums, zeros, zeros, rows[tile], 0, flat, at, depth)
                 top = block + tile * ROWS
                 for i in range(min(ROWS, last - top)):
                     for j in range(width):

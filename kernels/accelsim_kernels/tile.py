@@ -45,7 +45,12 @@ def _dot4(builder: Any, total: Any, a: Any, b: Any) -> Any:
 
 
 def _dot4_vnni(builder: Any, total: Any, a: Any, b: Any) -> Any:
-    """The same in one instruction: VPDPBUSD of AVX-512 VNNI (Intel SDM, volume 2)."""
+    """The same in one instruction: VPDPBUSD of AVX-512 VNNI (Intel SDM, volume 2).
+
+    Where the machine that compiles has none, the portable steps stand in its place.
+    """
+    if not has_vnni():
+        return _dot4(builder, total, a, b)
     operand = ir.VectorType(_I8, 4 * _LANES) if _BYTES else total.type
     signature = ir.FunctionType(total.type, [total.type, operand, operand])
     name = "llvm.x86.avx512.vpdpbusd.512"
@@ -78,88 +83,123 @@ def has_vnni() -> bool:
     return bool(features.get("avx512vnni")) and bool(features.get("avx512f"))
 
 
+class _Writer:
+    """Writes the text of one tile.
+
+    Args:
+        builder: of LLVM's instructions.
+        element: type of a sum.
+        operation: what one step does.
+    """
+
+    def __init__(self, builder: Any, element: Any, operation: Operation) -> None:
+        self.builder, self.operation = builder, operation
+        self.vector = ir.VectorType(element, _LANES)
+        self.places = [(row, v) for row in range(ROWS) for v in range(_VECTORS)]
+
+    def load(self, base: Any, index: Any, kind: Any = None) -> Any:
+        """Read 16 elements from an index on."""
+        builder, kind = self.builder, kind or self.vector
+        address = builder.bitcast(builder.gep(base, [index]), kind.as_pointer())
+        return builder.load(address, align=4)
+
+    def store(self, values: Any, base: Any, index: Any) -> None:
+        """Write 16 elements from an index on."""
+        builder = self.builder
+        address = builder.bitcast(builder.gep(base, [index]), values.type.as_pointer())
+        builder.store(values, address, align=4)
+
+    def spread(self, one: Any) -> Any:
+        """Repeat one element in every lane."""
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        single = self.builder.insert_element(undefined, one, ir.Constant(_I32, 0))
+        mask = ir.Constant(ir.VectorType(_I32, _LANES), [0] * _LANES)
+        return self.builder.shuffle_vector(single, undefined, mask)
+
+    def sums(self, start: Any, a: Any, b: Any, steps: Any) -> dict[tuple[int, int], Any]:
+        """Run K and return the sums; every row begins with ``start``."""
+        builder = self.builder
+        begun = [self.load(start, _number(v * _LANES)) for v in range(_VECTORS)]
+        entry = builder.block
+        body, after = builder.append_basic_block("k"), builder.append_basic_block("k.end")
+        builder.cbranch(builder.icmp_signed(">", steps, _number(0)), body, after)
+        builder.position_at_end(body)
+        step = builder.phi(_I64)
+        running = {place: builder.phi(self.vector) for place in self.places}
+        made = self._step(step, running, a, b)
+        following = builder.add(step, _number(1))
+        step.add_incoming(_number(0), entry)
+        step.add_incoming(following, body)
+        builder.cbranch(builder.icmp_signed("<", following, steps), body, after)
+        builder.position_at_end(after)
+        last = {place: builder.phi(self.vector) for place in self.places}
+        for row, v in self.places:
+            running[row, v].add_incoming(begun[v], entry)
+            running[row, v].add_incoming(made[row, v], body)
+            last[row, v].add_incoming(begun[v], entry)
+            last[row, v].add_incoming(made[row, v], body)
+        return last
+
+    def _step(self, step: Any, running: Any, a: Any, b: Any) -> dict[tuple[int, int], Any]:
+        builder = self.builder
+        from_b = builder.mul(step, _number(COLUMNS))
+        from_a = builder.mul(step, _number(ROWS))
+        columns = [self.load(b, builder.add(from_b, _number(v * _LANES))) for v in range(_VECTORS)]
+        made = {}
+        for row in range(ROWS):
+            one = builder.load(builder.gep(a, [builder.add(from_a, _number(row))]), align=4)
+            left = self.spread(one)
+            for v in range(_VECTORS):
+                made[row, v] = self.operation(builder, running[row, v], left, columns[v])
+        return made
+
+
+def _number(value: int) -> Any:
+    return ir.Constant(_I64, value)
+
+
 def _data(context: Any, builder: Any, kind: Any, value: Any, offset: Any, element: Any) -> Any:
     """Return the address of an element of an array."""
     data = context.make_array(kind)(context, builder, value).data
     return builder.gep(builder.bitcast(data, element.as_pointer()), [offset])
 
 
-def _tile(element: Any, operation: Operation) -> Any:
-    """Return ``tile(sums, a, at_a, b, at_b, steps)``.
+def _tile(element: Any, operation: Operation, scaled: bool = False) -> Any:
+    """Return ``tile(out, start, scale, a, at_a, b, at_b, steps)``.
 
-    ``sums`` is ``[6, 64]``; step s multiplies the 6 elements of ``a`` from ``at_a + 6 s`` on with
-    the 64 of ``b`` from ``at_b + 64 s`` on; all elements have 32 bits.
+    ``out`` is ``[6, 64]``, ``start`` and ``scale`` are ``[64]``. Every row of sums begins with
+    ``start``; step s adds the products of the 6 elements of ``a`` from ``at_a + 6 s`` on with the
+    64 of ``b`` from ``at_b + 64 s`` on; all elements have 32 bits. The sums are stored in ``out``;
+    with ``scaled``, ``out = fma(float32(sum), scale, out)``.
     """
-    vector = ir.VectorType(element, _LANES)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kinds = signature.args
-        zero = ir.Constant(_I64, 0)
-        sums = _data(context, builder, kinds[0], args[0], zero, element)
-        a = _data(context, builder, kinds[1], args[1], args[2], element)
-        b = _data(context, builder, kinds[3], args[3], args[4], element)
-        _loop(builder, (sums, a, b), args[5], vector, operation)
+        kinds, zero, result = signature.args, _number(0), _FLOAT if scaled else element
+        writer = _Writer(builder, element, operation)
+        out = _data(context, builder, kinds[0], args[0], zero, result)
+        start = _data(context, builder, kinds[1], args[1], zero, element)
+        a = _data(context, builder, kinds[3], args[3], args[4], element)
+        b = _data(context, builder, kinds[5], args[5], args[6], element)
+        sums = writer.sums(start, a, b, args[7])
+        floats = ir.VectorType(_FLOAT, _LANES)
+        scale = _data(context, builder, kinds[2], args[2], zero, _FLOAT)
+        for row, v in writer.places:
+            place, values = _number(row * COLUMNS + v * _LANES), sums[row, v]
+            if scaled:
+                step = writer.load(scale, _number(v * _LANES), floats)
+                before = writer.load(out, place, floats)
+                values = _chain(builder, before, builder.sitofp(values, floats), step)
+            writer.store(values, out, place)
         return context.get_dummy_value()
 
-    def typer(typingctx: Any, sums: Any, a: Any, at_a: Any, b: Any, at_b: Any, steps: Any) -> Any:
-        return types.void(sums, a, types.int64, b, types.int64, types.int64), codegen
+    def typer(  # Numba hands over one argument per argument of the tile
+        typingctx: Any, out: Any, start: Any, scale: Any, a: Any, at_a: Any, b: Any, at_b: Any,
+        steps: Any,
+    ) -> Any:  # fmt: skip
+        index = types.int64
+        return types.void(out, start, scale, a, index, b, index, index), codegen
 
     return intrinsic(typer)
-
-
-def _loop(builder: Any, addresses: Any, steps: Any, vector: Any, operation: Operation) -> None:
-    """Load the sums, run K, store the sums."""
-    sums, a, b = addresses
-    places = [(row, v) for row in range(ROWS) for v in range(_VECTORS)]
-
-    def load(base: Any, index: Any) -> Any:
-        place = builder.bitcast(builder.gep(base, [index]), vector.as_pointer())
-        return builder.load(place, align=4)
-
-    def constant(number: int) -> Any:
-        return ir.Constant(_I64, number)
-
-    at = {p: constant(p[0] * COLUMNS + p[1] * _LANES) for p in places}
-    first = {p: load(sums, at[p]) for p in places}
-    entry = builder.block
-    body, after = builder.append_basic_block("k"), builder.append_basic_block("k.end")
-    builder.cbranch(builder.icmp_signed(">", steps, constant(0)), body, after)
-    builder.position_at_end(body)
-    step = builder.phi(_I64)
-    step.add_incoming(constant(0), entry)
-    running = {p: builder.phi(vector) for p in places}
-    for p in places:
-        running[p].add_incoming(first[p], entry)
-    from_b = builder.mul(step, constant(COLUMNS))
-    from_a = builder.mul(step, constant(ROWS))
-    columns = [load(b, builder.add(from_b, constant(v * _LANES))) for v in range(_VECTORS)]
-    made = {}
-    for row in range(ROWS):
-        one = builder.load(builder.gep(a, [builder.add(from_a, constant(row))]), align=4)
-        spread = _spread(builder, one, vector)
-        for v in range(_VECTORS):
-            made[row, v] = operation(builder, running[row, v], spread, columns[v])
-    following = builder.add(step, constant(1))
-    step.add_incoming(following, body)
-    for p in places:
-        running[p].add_incoming(made[p], body)
-    builder.cbranch(builder.icmp_signed("<", following, steps), body, after)
-    builder.position_at_end(after)
-    for p in places:
-        last = builder.phi(vector)
-        last.add_incoming(first[p], entry)
-        last.add_incoming(made[p], body)
-        running[p] = last
-    for p in places:
-        place = builder.bitcast(builder.gep(sums, [at[p]]), vector.as_pointer())
-        builder.store(running[p], place, align=4)
-
-
-def _spread(builder: Any, one: Any, vector: Any) -> Any:
-    undefined = ir.Constant(vector, ir.Undefined)
-    single = builder.insert_element(undefined, one, ir.Constant(_I32, 0))
-    mask = ir.Constant(ir.VectorType(_I32, _LANES), [0] * _LANES)
-    return builder.shuffle_vector(single, undefined, mask)
 
 
 #: FP32: ``sum = fma(a, b, sum)``, K ascending.
@@ -167,3 +207,6 @@ chain_tile = _tile(_FLOAT, _chain)
 #: Four bytes per element: ``sum += a0 b0 + a1 b1 + a2 b2 + a3 b3``, a unsigned and b signed.
 dot4_tile = _tile(_I32, _dot4)
 dot4_tile_vnni = _tile(_I32, _dot4_vnni)
+#: The same, with the sums scaled and added to float32.
+dot4_group = _tile(_I32, _dot4, scaled=True)
+dot4_group_vnni = _tile(_I32, _dot4_vnni, scaled=True)
