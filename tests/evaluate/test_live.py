@@ -13,9 +13,7 @@ from accelsim.graph.ir import Graph
 from accelsim.graph.request import GraphRequest
 from accelsim.graph.zoo import load
 from accelsim.recipe.load import load_recipe, shipped
-from accelsim.sim.numerics import numerics_of
-from accelsim.spec.load import load_arch
-from tests.sim.test_interpret import running, tokens_of
+from tests.tiny import chip, running, tokens_of, values
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -28,15 +26,9 @@ COUNTED = ("matmul", "attention", "norm", "elementwise", "rotary", "kv_append", 
 
 
 def tiny(dtype: Any = None) -> Any:
-    values = load("tiny").values
-    assert values is not None
     return transformers.AutoModelForCausalLM.from_pretrained(
-        values.folder, dtype=dtype or torch.bfloat16
+        values().folder, dtype=dtype or torch.bfloat16
     ).eval()
-
-
-def chip() -> Any:
-    return numerics_of(load_arch("edge_npu"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -9,16 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from accelsim.evaluate import task
-from accelsim.evaluate.sample import Encoder
-from accelsim.graph.zoo import load
 from accelsim.graph.zoo.tiny.problems import LEVELS, SHARES, Problem, problems, stream
-from tests.sim.test_interpret import running
-
-
-def encoder() -> Encoder:
-    values = load("tiny").values
-    assert values is not None
-    return Encoder(values.folder, 384)
+from tests.tiny import encoder, running
 
 
 def quiet(done: int, total: int) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,31 +13,29 @@ import pytest
 
 from accelsim.errors import AccelsimError, CheckpointError, InputError, RecipeError, RunError
 from accelsim.evaluate.model import RunningModel
-from accelsim.evaluate.sample import Encoder, sample
 from accelsim.graph.ir import Graph, Op, Tensor
 from accelsim.graph.request import GraphRequest
 from accelsim.graph.zoo import load
 from accelsim.recipe.annotate import annotate
 from accelsim.recipe.load import load_recipe, shipped
 from accelsim.recipe.schema import Recipe
+from accelsim.sim.bindings import linear
 from accelsim.sim.interpret import Interpreter, StoredModel
-from accelsim.sim.numerics import numerics_of, reference
-from accelsim.spec.load import load_arch
+from accelsim.sim.numerics import reference
+from accelsim_kernels import integer
+from tests.tiny import chip, running, tokens_of, values
 
 RECIPES = sorted(shipped())
-
-
-def tokens_of(batch: int, length: int) -> npt.NDArray[np.int64]:
-    values = load("tiny").values
-    assert values is not None
-    return sample(Encoder(values.folder, 384), batch, length)
-
-
-def running(recipe: str, chip: str = "edge_npu") -> RunningModel:
-    source = load("tiny")
-    assert source.values is not None
-    stored = StoredModel(source.values)
-    return RunningModel(source, stored, load_recipe(recipe), numerics_of(load_arch(chip)))
+#: Beginnings of the digests of 64 tokens' logits. Both NPUs have the same: their arrays add up alike,
+#: and 64 lanes and more fold a row of 128 in the same order.
+DIGESTS = {
+    "bf16": "9ef00946d6db",
+    "fp8_e4m3": "928b649692d7",
+    "w4a4_int4_g32": "3b6fffe774fa",
+    "w4a8_int4_g32": "a05386088798",
+    "w8a8_2to4": "711e6e1ec4e7",
+    "w8a8_int8": "3d2c77ab430f",
+}
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -85,24 +84,20 @@ def test_later_tokens_do_not_change_earlier_ones() -> None:
 def test_the_reference_is_what_torch_computes_in_fp32() -> None:
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    source = load("tiny")
-    assert source.values is not None
     tokens = tokens_of(2, 64)
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        source.values.folder, dtype=torch.float32
-    )
+    model = transformers.AutoModelForCausalLM.from_pretrained(values().folder, dtype=torch.float32)
     with torch.no_grad():
         wanted = model(torch.from_numpy(tokens)).logits.numpy()
-    found = RunningModel.reference(source, StoredModel(source.values)).logits(tokens)
+    found = RunningModel.reference(load("tiny"), StoredModel(values())).logits(tokens)
     assert np.abs(found - wanted).max() < 2e-4 * np.abs(wanted).max()
 
 
-def _product(values: Mapping[str, npt.NDArray[np.float32]], x: npt.NDArray[np.float32]) -> object:
+def _product(weights: Mapping[str, npt.NDArray[np.float32]], x: npt.NDArray[np.float32]) -> object:
     class Given:
         def read(self, name: str) -> npt.NDArray[np.float32]:
-            return values[name]
+            return weights[name]
 
-    (n, k), rows = values["w"].shape, x.shape[0]
+    (n, k), rows = weights["w"].shape, x.shape[0]
     graph = Graph(
         "one",
         {
@@ -114,8 +109,7 @@ def _product(values: Mapping[str, npt.NDArray[np.float32]], x: npt.NDArray[np.fl
         ("y",),
     )
     annotated = annotate(graph, load_recipe("w8a8_int8"))
-    chip = numerics_of(load_arch("edge_npu"))
-    return Interpreter(annotated, StoredModel(Given()), chip).run({"x": x})["y"]
+    return Interpreter(annotated, StoredModel(Given()), chip()).run({"x": x})["y"]
 
 
 def test_an_op_that_leaves_its_format_is_named() -> None:
@@ -163,17 +157,36 @@ def test_layouts_without_a_kernel_are_refused(weight: dict[str, object], message
     activation = {"format": "int8" if weight["format"] == "int8" else "fp8_e4m3"}
     rule = {"weight": weight, "activation": activation}
     recipe = Recipe.model_validate({"schema_version": 1, "name": "odd", "rules": [rule]})
-    source = load("tiny")
-    assert source.values is not None
-    chip = numerics_of(load_arch("edge_npu"))
-    model = RunningModel(source, StoredModel(source.values), recipe, chip)
+    model = RunningModel(load("tiny"), StoredModel(values()), recipe, chip())
     with pytest.raises(RecipeError, match=message):
         model.logits(tokens_of(1, 4))
 
 
-def test_weights_that_are_not_finite_are_named(tmp_path: Path) -> None:
-    source = load("tiny")
-    assert source.values is not None
-    broken = replace(source.values, constants={})
-    with pytest.raises(CheckpointError, match=r"inv_freq"):
-        broken.check(source.graph(GraphRequest()))
+def test_constants_without_values_are_named() -> None:
+    with pytest.raises(CheckpointError, match=r"no values for constant .*inv_freq"):
+        replace(values(), constants={}).check(load("tiny").graph(GraphRequest()))
+
+
+def digest(recipe: str, arch: str) -> str:
+    logits = running(recipe, arch).logits(tokens_of(1, 64))
+    return hashlib.sha256(logits.tobytes()).hexdigest()[:12]
+
+
+@pytest.mark.parametrize("arch", ["edge_npu", "cloud_npu"])
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_bits_of_a_chip_are_known(recipe: str, arch: str) -> None:
+    """Any change of a kernel, a format or a rule shows here."""
+    assert digest(recipe, arch) == DIGESTS[recipe]
+
+
+def test_a_planted_wrong_bit_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = integer.matmul_int8
+
+    def wrong(*operands: Any) -> Any:
+        sums = right(*operands)
+        sums[0, 0] ^= 1 << 12
+        return sums
+
+    monkeypatch.setattr(linear, "matmul_int8", wrong)
+    with pytest.raises(AssertionError):
+        test_the_bits_of_a_chip_are_known("w8a8_int8", "edge_npu")
