@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help simulate test check lint formatted types imports format zoo schema clean
+.PHONY: help simulate test check lint formatted types imports format zoo tiny schema clean
 
 VENV := .venv
 BASE_PYTHON ?= python3
@@ -33,6 +33,7 @@ help:
 	@echo "make check      style, types and directions of imports (lint, formatted, types, imports)"
 	@echo "make format     put the sources into the one format"
 	@echo "make zoo        record the shipped models again (needs torch)"
+	@echo "make tiny       train the shipped model again, into results/tiny (needs torch; half an hour)"
 	@echo "make schema     write arch_specs/arch.schema.json again"
 
 $(VENV)/.made:
@@ -78,6 +79,9 @@ format: $(DEV)
 
 zoo: $(TEST)
 	$(RUN) -m accelsim.graph.zoo $(ARGS)
+
+tiny: $(TEST)
+	$(RUN) -m accelsim.compress.train_tiny -o results/tiny $(ARGS)
 
 # Written beside and renamed: the shell empties the target before the command runs.
 schema: $(CORE)

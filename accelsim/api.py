@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from accelsim.errors import InputError, UnknownNameError
+from accelsim.errors import InputError, RunError, UnknownNameError
 from accelsim.graph.ir import Graph
 from accelsim.graph.model import ModelSource
 from accelsim.graph.ops import verify
@@ -79,19 +79,44 @@ def simulate(  # noqa: PLR0913  # one keyword per flag of the verb
         model, recipe = DEFAULT_MODEL, recipe or DEFAULT_RECIPE
         numerics = numerics or DEFAULT_NUMERICS
     chip, chosen = _chip(arch, overrides), _recipe(recipe or "bf16")
+    source, asked = _source(model), request or GraphRequest()
+    values = None if numerics is None else _Values(source, numerics, problems, progress)
+    return _run(chip, source, chosen, asked, fidelity, values)
+
+
+class _Values:
+    """What computing values takes beside timing; one serves any number of recipes and chips."""
+
+    def __init__(
+        self, source: ModelSource | Graph, mode: Mode, problems: int, progress: Progress
+    ) -> None:
+        from accelsim.evaluate.measure import Wanted
+        from accelsim.evaluate.truth import Truth
+
+        self.wanted, self.progress = Wanted(mode, problems), progress
+        if isinstance(source, Graph):
+            raise InputError(f"{source.name}: a graph has no weights, so no values: give its model")
+        self.truth = Truth(source)
+
+    def attached(
+        self, run: SimResult, recipe: Recipe, chip: ArchSpec, request: GraphRequest
+    ) -> SimResult:
+        """Return a run with what its values got wrong."""
+        from accelsim.evaluate.measure import attach, measure
+
+        found = measure(self.truth, recipe, chip, request, self.wanted, self.progress)
+        return attach(run, found)
+
+
+def _run(
+    chip: ArchSpec, source: ModelSource | Graph, recipe: Recipe, request: GraphRequest,
+    fidelity: Fidelity, values: _Values | None,
+) -> SimResult:  # fmt: skip
     if fidelity not in FIDELITIES:
         raise UnknownNameError("fidelity", fidelity, FIDELITIES)
-    source, asked = _source(model), request or GraphRequest()
-    graph = annotate(_graph(source, asked), chosen)
-    run = Simulator(chip, fidelity).run(graph, chosen.name)
-    if numerics is None:
-        return run
-    if isinstance(source, Graph):
-        raise InputError(f"{source.name}: a graph has no weights, so no values: give its model")
-    from accelsim.evaluate.measure import Wanted, attach, measure
-
-    found = measure(source, chosen, chip, asked, Wanted(numerics, problems), progress)
-    return attach(run, found)
+    graph = annotate(_graph(source, request), recipe)
+    run = Simulator(chip, fidelity).run(graph, recipe.name)
+    return run if values is None else values.attached(run, recipe, chip, request)
 
 
 def _chip(arch: str | ArchSpec, overrides: Sequence[str]) -> ArchSpec:
@@ -156,18 +181,15 @@ def compare(  # noqa: PLR0913  # one keyword per flag of the verb
     source = _source(model)
     chips = [_chip(arch, overrides) for arch in archs]
     chosen = [_recipe(recipe) for recipe in recipes]
+    asked = request or GraphRequest()
+    values = None if numerics is None else _Values(source, numerics, problems, progress)
     runs: list[SimResult] = []
     refused: dict[tuple[str, str], str] = {}
     for chip in chips:
         for recipe in chosen:
             try:
-                runs.append(
-                    simulate(
-                        chip, source, recipe, request=request, fidelity=fidelity,
-                        numerics=numerics, problems=problems, progress=progress,
-                    )
-                )  # fmt: skip
-            except InputError as error:
+                runs.append(_run(chip, source, recipe, asked, fidelity, values))
+            except (InputError, RunError) as error:
                 refused[chip.name, recipe.name] = str(error)
     if not runs:
         raise InputError("\n".join(dict.fromkeys(refused.values())))

@@ -87,7 +87,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     first = rows[0]
     title = f"{first['model']}, {first['phase']}"
     numeric = (
-        "time", "tokens/s", "energy/token", "of peak", "DRAM", "area", "power", *_ERRORS[:3],
+        "time", "tokens/s", "energy/token", "of peak", "DRAM", "area", "power", *_ERRORS[:5],
     )  # fmt: skip
     droppable = (
         ("power", "area", "DRAM", "bound by", "of peak", "time") if len(headers) > 10 else ()
@@ -95,7 +95,9 @@ def show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
     console.print_table(headers, cells, title=title, numeric=numeric, droppable=droppable)
 
 
-_ERRORS = ["SQNR", "KL", "top token", "exact match (95 % interval)"]
+_ERRORS = [
+    "SQNR", "formats", "arithmetic", "KL", "top token", "exact match (95 % interval)",
+]  # fmt: skip
 
 
 def _errors(row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -107,7 +109,10 @@ def _errors(row: Mapping[str, Any]) -> tuple[str, ...]:
         low, high = 100 * row["exact_match_low"], 100 * row["exact_match_high"]
         score = f"{100 * row['exact_match']:.1f} % ({low:.1f} to {high:.1f})"
     return (
-        f"{decibels(row['sqnr_db'])} dB",
+        *(
+            f"{decibels(row[name])} dB"
+            for name in ("sqnr_db", "sqnr_quantization_db", "sqnr_arithmetic_db")
+        ),
         f"{row['kl_divergence']:.2g}",
         f"{row['top1_agreement']:.1%}",
         score,

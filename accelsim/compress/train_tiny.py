@@ -204,7 +204,7 @@ def _keep(model: Any, optimizers: Sequence[Any], step: int, state: Path) -> None
     beside.replace(state)
 
 
-def judge(model: Any, folder: Path, count: int = JUDGED) -> dict[int, tuple[int, int]]:
+def judge(model: Any, folder: Path, count: int) -> dict[int, tuple[int, int]]:
     """Return answered and asked problems of the test split by level, in FP32."""
     given = task.asked(count)
     encoded = task.encode(Encoder(folder, model.config.vocab_size), given)
@@ -242,7 +242,7 @@ def main(arguments: list[str]) -> int:
     model = model.to(torch.bfloat16)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    scores = judge(model.float().eval(), folder)
+    scores = judge(model.float().eval(), folder, JUDGED)
     for level, (right, asked) in scores.items():
         sys.stdout.write(f"level {level}: {right} of {asked} ({right / asked:.1%})\n")
     right, asked = (sum(column) for column in zip(*scores.values(), strict=True))

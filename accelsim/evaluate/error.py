@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,15 @@ def sqnr_db(signal: Array, error: Array) -> float | None:
     power = float(np.square(signal, dtype=np.float64).sum())
     noise = float(np.square(error, dtype=np.float64).sum())
     return None if power == 0.0 or noise == 0.0 else 10.0 * math.log10(power / noise)
+
+
+def mean_db(ratios: Sequence[float | None]) -> float | None:
+    """Return the ratio of the mean noise of layers whose signals weigh alike, in dB.
+
+    None among the ratios is a layer without error; None is returned when no layer has one.
+    """
+    noise = sum(10.0 ** (-ratio / 10.0) for ratio in ratios if ratio is not None)
+    return -10.0 * math.log10(noise / len(ratios)) if noise else None
 
 
 @dataclass(frozen=True)

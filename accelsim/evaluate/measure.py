@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,15 +11,14 @@ import numpy.typing as npt
 
 from accelsim.errors import InputError, UnknownNameError
 from accelsim.evaluate import task
-from accelsim.evaluate.error import Deviation, sqnr_db
+from accelsim.evaluate.error import Deviation, mean_db, sqnr_db
 from accelsim.evaluate.layers import Compared, Sampling, compare
-from accelsim.evaluate.model import RunningModel, values_of
-from accelsim.evaluate.sample import TEXT, Encoder, sample
-from accelsim.graph.model import ModelSource
+from accelsim.evaluate.model import RunningModel
+from accelsim.evaluate.sample import TEXT, sample
+from accelsim.evaluate.truth import Truth
 from accelsim.graph.request import GraphRequest
 from accelsim.ids import content_id
 from accelsim.recipe.schema import Recipe
-from accelsim.sim.interpret import StoredModel
 from accelsim.sim.numerics import MODES, Mode, numerics_of
 from accelsim.sim.result import LayerError, LayerResult, SimResult
 from accelsim.spec.arch import ArchSpec
@@ -70,7 +69,7 @@ class Wanted:
 
 
 def measure(
-    source: ModelSource,
+    truth: Truth,
     recipe: Recipe,
     arch: ArchSpec,
     request: GraphRequest,
@@ -80,7 +79,7 @@ def measure(
     """Run a model's values on a chip.
 
     Args:
-        source: a language model with weights.
+        truth: the model; one serves any number of recipes and chips.
         recipe: how it is compressed.
         arch: the chip.
         request: phase and sizes; logits are computed for all tokens.
@@ -88,12 +87,12 @@ def measure(
         progress: told how far the work is.
 
     Raises:
-        InputError: a model without values, or an op without a kernel.
-        CheckpointError: weights that are missing, misshapen or not finite.
+        InputError: an op without a kernel.
+        CheckpointError: weights that are not finite.
         RunError: an op left the range of its format.
     """
     mode = wanted.mode
-    bench = _Bench(source, recipe, arch, mode)
+    bench = _Bench(truth, recipe, arch, mode)
     compared = bench.text(request, progress)
     deviation = Deviation.of(compared.logits, compared.truth)
     totals: dict[str, Any] = {
@@ -108,27 +107,41 @@ def measure(
         "tokens": int(compared.logits[..., 0].size),
         "text": TEXT,
         "signature": bench.exact.chip.signature,
-        "weights": bench.values.fingerprint,
+        "weights": truth.values.fingerprint,
         "native_ops": [],
         "task": None,
         "gap": None if mode == "exact" else bench.gap(progress),
     }
-    if source.name in HAVE_TASK:
+    if truth.source.name in HAVE_TASK:
         scored = bench.score(wanted.problems, progress)
         totals |= scored.pop("totals")
         details["task"] = scored
     return Measured(compared.errors, totals, details)
 
 
+def _named(progress: Progress, what: str) -> Callable[[int, int], None]:
+    return lambda done, total: progress(what, done, total)
+
+
 def attach(run: SimResult, found: Measured) -> SimResult:
     """Return a timed run with what its values got wrong; rows are matched by the names of ops."""
+    layers = tuple(replace(row, error=_error(row, found.layers)) for row in run.layers)
     return replace(
         run,
         id=content_id([run.id, found.details]),
-        totals={**run.totals, **found.totals},
-        layers=tuple(replace(row, error=_error(row, found.layers)) for row in run.layers),
+        totals={**run.totals, **found.totals, **_by_cause(layers)},
+        layers=layers,
         numerics=found.details,
     )
+
+
+def _by_cause(rows: Sequence[LayerResult]) -> dict[str, float | None]:
+    """Return the two causes over all layers that multiply, each with the same weight."""
+    errors = [row.error for row in rows if row.executed_macs and row.error is not None]
+    return {
+        "sqnr_quantization_db": mean_db([error.sqnr_quantization_db for error in errors]),
+        "sqnr_arithmetic_db": mean_db([error.sqnr_arithmetic_db for error in errors]),
+    }
 
 
 def _error(row: LayerResult, errors: Mapping[str, LayerError]) -> LayerError:
@@ -147,16 +160,12 @@ def _error(row: LayerResult, errors: Mapping[str, LayerError]) -> LayerError:
 class _Bench:
     """One model in FP32, in a chip's exact arithmetic, and in the arithmetic of a mode."""
 
-    def __init__(self, source: ModelSource, recipe: Recipe, arch: ArchSpec, mode: Mode) -> None:
-        self.values = values = values_of(source)
-        stored = StoredModel(values)
-        self.mode = mode
-        self.truth = RunningModel.reference(source, stored)
+    def __init__(self, truth: Truth, recipe: Recipe, arch: ArchSpec, mode: Mode) -> None:
+        self.truth, self.mode = truth, mode
+        source, stored = truth.source, truth.stored
         self.exact = RunningModel(source, stored, recipe, numerics_of(arch))
         fast = RunningModel(source, stored, recipe, numerics_of(arch, ideal=True))
         self.model = self.exact if mode == "exact" else fast
-        values.check(source.graph(GraphRequest("prefill", 1, 1, logits="all")))
-        self.encoder = Encoder(values.folder, self.truth.vocabulary)
 
     def text(self, request: GraphRequest, progress: Progress) -> Compared:
         """Compare op by op on a text that fills the request."""
@@ -165,13 +174,13 @@ class _Bench:
         asked = GraphRequest(
             request.phase, request.batch, request.seq_len, request.context_len, "all"
         )
-        tokens = sample(self.encoder, request.batch, length)
-        inputs = [self._inputs(model, tokens, decode) for model in (self.model, self.truth)]
+        tokens = sample(self.truth.encoder, request.batch, length)
+        inputs = [self._inputs(model, tokens, decode) for model in (self.model, self.truth.model)]
         graph = self.model.graphs(asked)[1]
         sampling = Sampling.of(graph, self.exact.chip) if self.mode == "sampled" else None
         return compare(
-            self.model, self.truth, asked, (inputs[0], inputs[1]), sampling,
-            lambda done, total: progress("values, op by op", done, total),
+            self.model, self.truth.model, asked, (inputs[0], inputs[1]), sampling,
+            _named(progress, "values, op by op"),
         )  # fmt: skip
 
     def _inputs(self, model: RunningModel, tokens: Tokens, decode: bool) -> dict[str, Any]:
@@ -183,33 +192,24 @@ class _Bench:
         """Return the task's summary, with what it adds to the totals."""
         sampled = self.mode == "sampled"
         count = min(problems, max(LEAST, problems // SAMPLED_SHARE)) if sampled else problems
-        given = task.asked(count)
-        encoded = task.encode(self.encoder, given)
-        model = self.exact if sampled else self.model
-        runs = [
-            task.solved(
-                running.logits, encoded,
-                lambda done, total, what=what: progress(what, done, total),  # type: ignore[misc]  # mypy cannot infer a default of a lambda
-            )
-            for running, what in ((model, "problems"), (self.truth, "problems in FP32"))
-        ]  # fmt: skip
-        share, interval = task.score(runs[0])
+        given, model = task.asked(count), self.exact if sampled else self.model
+        chip = task.solved(
+            model.logits, self.truth.problems(count), _named(progress, "problems on the chip")
+        )
+        truth = self.truth.solved(count, _named(progress, "problems in FP32"))
+        share, interval = task.score(chip)
         totals = {
             "exact_match": share,
             "exact_match_interval": list(interval),
             "exact_match_n": len(given),
         }
-        return {"totals": totals, **task.summary(given, runs[0], runs[1])}
+        return {"totals": totals, **task.summary(given, chip, truth)}
 
     def gap(self, progress: Progress) -> Mapping[str, Any]:
         """Return how far the mode's values are from exact ones, on a few problems."""
-        encoded = task.encode(self.encoder, task.asked(GAP_PROBLEMS))
-
-        def quiet(done: int, total: int) -> None:
-            progress("gap to exact values", done, total)
-
-        exact = task.solved(self.exact.logits, encoded, quiet)
-        fast = task.solved(self.model.logits, encoded, quiet)
+        encoded, tell = self.truth.problems(GAP_PROBLEMS), _named(progress, "gap to exact values")
+        exact = task.solved(self.exact.logits, encoded, tell)
+        fast = task.solved(self.model.logits, encoded, tell)
         tokens = np.array([encoded[0].tokens], np.int64)
         truth, found = self.exact.logits(tokens), self.model.logits(tokens)
         return {

@@ -1,7 +1,8 @@
 """Which ops run as one: named rules over the op table, one walk over the graph.
 
-Intermediates inside a group never leave the chip. They stay in the accumulator's or the vector
-unit's own width, except where a rule rounds them: ``quantize_on_write`` does.
+Intermediates inside a group never leave the chip. Fusion decides where values travel and not what
+they are: each is rounded to its tensor's format all the same, as if it had been written. Only the
+sums of a product stay in the accumulator's width until they are rescaled.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ class Rule:
         kinds: op kinds that may join.
         onto: engines of the group's first op: ``array``, ``vector``.
         same_size: the op must yield as many elements as the group does.
-        rounds: whether the value that the group had is rounded to the op's output format.
+        rounds: whether the value that the group had is rounded to its tensor's format.
         only: a further condition on the op.
     """
 
@@ -30,7 +31,7 @@ class Rule:
     kinds: tuple[str, ...]
     onto: tuple[str, ...]
     same_size: bool = True
-    rounds: bool = False
+    rounds: bool = True
     only: Callable[[Op], bool] = field(default=lambda op: True)
 
 
@@ -50,8 +51,8 @@ _BOTH = ("array", "vector")
 
 #: Tried in this order; the first that matches names the fusion.
 RULES = (
-    Rule("rescale", ("rescale",), ("array",)),
-    Rule("quantize_on_write", ("quantize",), _BOTH, rounds=True),
+    Rule("rescale", ("rescale",), ("array",), rounds=False),
+    Rule("quantize_on_write", ("quantize",), _BOTH),
     Rule("gated_activation", ("elementwise",), _BOTH, only=_is_gate),
     Rule("residual", ("elementwise",), _BOTH, only=_is_residual),
     Rule("batch_norm", ("norm",), _BOTH, only=_is_batch_norm),

@@ -15,8 +15,15 @@ _SUMS = ("cycles", "energy_typical_pj")
 COMPARE_COLUMNS = (
     "arch", "model", "recipe", "phase", "seconds", "tokens_per_second", "energy_per_token_low_j",
     "energy_per_token_typical_j", "energy_per_token_high_j", "energy_typical_pj", "utilization",
-    "bound_by", "dram_bytes", "area_typical_mm2", "power_w", "sqnr_db", "kl_divergence",
-    "top1_agreement", "exact_match", "exact_match_low", "exact_match_high", "exact_match_n", "id",
+    "bound_by", "dram_bytes", "area_typical_mm2", "power_w", "sqnr_db", "sqnr_quantization_db",
+    "sqnr_arithmetic_db", "kl_divergence", "top1_agreement", "exact_match", "exact_match_low",
+    "exact_match_high", "exact_match_n", "id",
+)  # fmt: skip
+
+
+_ERRORS = (
+    "sqnr_db", "sqnr_quantization_db", "sqnr_arithmetic_db", "kl_divergence", "top1_agreement",
+    "exact_match", "exact_match_n",
 )  # fmt: skip
 
 
@@ -136,7 +143,7 @@ def _compare_row(run: Run) -> Row:
         row[f"energy_per_token_{corner}_j"] = per_token.get(corner)
     row["energy_typical_pj"] = totals["energy_pj"]["typical"]
     row["area_typical_mm2"] = totals["area_mm2"]["typical"]
-    for name in ("sqnr_db", "kl_divergence", "top1_agreement", "exact_match", "exact_match_n"):
+    for name in _ERRORS:
         row[name] = totals.get(name)
     ends = totals.get("exact_match_interval") or (None, None)
     row["exact_match_low"], row["exact_match_high"] = ends

@@ -46,6 +46,12 @@ def facts(run: Run) -> list[tuple[str, str]]:
         found.append(("SQNR of the logits", f"{totals['sqnr_db']:.1f} dB against FP32"))
     else:
         found.append(("SQNR of the logits", "as in FP32: no error, or no signal"))
+    if "sqnr_quantization_db" in totals:
+        causes = (totals["sqnr_quantization_db"], totals["sqnr_arithmetic_db"])
+        formats, arithmetic = (decibels(ratio) for ratio in causes)
+        found.append((
+            "SQNR by cause", f"formats {formats} dB, arithmetic {arithmetic} dB (mean of layers)",
+        ))  # fmt: skip
     if totals.get("max_abs_error") is not None:
         found.append(("largest error", f"{totals['max_abs_error']:.3g}"))
     if totals.get("kl_divergence") is not None:

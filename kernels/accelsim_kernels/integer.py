@@ -2,7 +2,7 @@
 
 Activations travel as int8, weights as int8 or as packed int4. The inner loop multiplies unsigned by
 signed bytes, as VPDPBUSD does, so 128 is added to the activations, and every sum begins with -128
-times the sum of its column of weights. Integer sums are exact, so no order matters, and the portable
+times the sum of its column of weights. Integer sums are exact: no order matters, and the portable
 loop gives the same bits.
 """
 

@@ -195,7 +195,7 @@ def test_compare_lists_scores_and_refusals(cli: Cli) -> None:
     assert outcome.code == 0, outcome.err
     assert "exact match (95 % interval)" in outcome.out
     assert "tpu_v4 in w4a4_int4_g32: " in outcome.out
-    assert outcome.out.count(" dB") == 3
+    assert outcome.out.count(" dB") == 9
 
 
 def rewritten(folder: Path, edit: Callable[[dict[str, Any]], None]) -> None:

@@ -83,6 +83,8 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "area_by_part": {"array": corners(4.0), "scratchpad": corners(6.0), "vector": corners(2.0)},
         "numerics_mode": "exact",
         "sqnr_db": 31.25,
+        "sqnr_quantization_db": 41.25,
+        "sqnr_arithmetic_db": None,
         "max_abs_error": 2.5,
         "top1_agreement": 0.984,
         "kl_divergence": 0.0123,

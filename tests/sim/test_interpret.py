@@ -26,7 +26,7 @@ from accelsim_kernels import integer
 from tests.tiny import chip, running, tokens_of, values
 
 RECIPES = sorted(shipped())
-#: Beginnings of the digests of 64 tokens' logits. Both NPUs have the same: their arrays add up alike,
+#: Beginnings of digests of 64 tokens' logits. Both NPUs have the same: their arrays add up alike,
 #: and 64 lanes and more fold a row of 128 in the same order.
 DIGESTS = {
     "bf16": "9ef00946d6db",
