@@ -36,6 +36,10 @@ def _qmax(fmt: str) -> float:
     return QMAX[fmt]
 
 
+#: Added and taken off again, it rounds to a whole number, ties to even: its last bit is worth one.
+_ROUNDER = np.float32(1.5 * 2.0**23)
+
+
 @leaf
 def _absmax(x: Float32, out: Float32) -> None:
     for row in range(x.shape[0]):
@@ -81,8 +85,10 @@ def _quantize(x: Float32, scale: Float32, most: np.float32, codes: Int8) -> None
     for row in range(x.shape[0]):
         inverse = np.float32(1) / scale[row]
         for k in range(x.shape[1]):
-            nearest = np.rint(x[row, k] * inverse)
-            codes[row, k] = np.int8(min(max(nearest, -most), most))
+            scaled = x[row, k] * inverse
+            bounded = scaled if scaled > -most else -most
+            bounded = bounded if bounded < most else most
+            codes[row, k] = np.int8((bounded + _ROUNDER) - _ROUNDER)
 
 
 @leaf
