@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from accelsim.cli import console, options
 from accelsim.cli.simulate import request
-from accelsim.report.numerics import decibels
 from accelsim.units import si
 
 
@@ -28,17 +27,18 @@ def compare(
     logits: options.Logits = "last",
     fidelity: options.FidelityOption = "tile",
     numerics: options.Numerics = None,
-    problems: options.Problems = 200,
+    problems: options.Problems = None,
     settings: options.Settings = None,
     as_json: options.Json = False,
 ) -> None:
-    """Compare chips and recipes on one model."""
+    """Compare chips and recipes on one model; with --numerics also by what they get wrong."""
     from accelsim import api
     from accelsim.report import compare_rows
 
     mode = options.numerics_mode(numerics)
+    count = options.problem_count(problems, mode is not None)
     options.announce(values=mode is not None)
-    with console.stages() as progress:
+    with console.stages(quiet=as_json) as progress:
         runs, refused = api.compare(
             archs,
             model,
@@ -47,7 +47,7 @@ def compare(
             fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
             overrides=settings or (),
             numerics=mode,
-            problems=problems,
+            problems=count,
             progress=progress,
         )
     rows = compare_rows([run.to_dict() for run in runs])
@@ -81,42 +81,83 @@ def show_rows(rows: Sequence[Mapping[str, Any]]) -> None:
         )
         for row in rows
     ]
-    if any(row["top1_agreement"] is not None for row in rows):
-        headers += _ERRORS
-        cells = [(*cell, *_errors(row)) for cell, row in zip(cells, rows, strict=True)]
     first = rows[0]
     title = f"{first['model']}, {first['phase']}"
-    numeric = (
-        "time", "tokens/s", "energy/token", "of peak", "DRAM", "area", "power", *_ERRORS[:5],
-    )  # fmt: skip
-    droppable = (
-        ("power", "area", "DRAM", "bound by", "of peak", "time") if len(headers) > 10 else ()
-    )
+    numeric = ["time", "tokens/s", "energy/token", "of peak", "DRAM", "area", "power"]
+    droppable: tuple[str, ...] = ()
+    if "numerics_mode" in first:
+        errors = _error_columns(rows)
+        headers += errors
+        columns = zip(*errors.values(), strict=True)
+        cells = [(*cell, *texts) for cell, texts in zip(cells, columns, strict=True)]
+        numeric += [name for name in errors if name != "values"]
+        title += "; errors against FP32"
+        droppable = _DROPPABLE
     console.print_table(headers, cells, title=title, numeric=numeric, droppable=droppable)
 
 
-_ERRORS = [
-    "SQNR", "formats", "arithmetic", "KL", "top token", "exact match (95 % interval)",
-]  # fmt: skip
+#: What a narrow terminal does without when runs have errors, the first of them first.
+_DROPPABLE = (
+    "power",
+    "area",
+    "DRAM",
+    "of peak",
+    "bound by",
+    "time",
+    "KL (nats)",
+    "arith.",
+    "quant.",
+    "top token",
+)
 
 
-def _errors(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the cells of what a run gets wrong; empty ones where no values were computed."""
-    if row["top1_agreement"] is None:
-        return ("",) * len(_ERRORS)
-    score = ""
-    if row["exact_match"] is not None:
-        low, high = 100 * row["exact_match_low"], 100 * row["exact_match_high"]
-        score = f"{100 * row['exact_match']:.1f} % ({low:.1f} to {high:.1f})"
-    return (
-        *(
-            f"{decibels(row[name])} dB"
-            for name in ("sqnr_db", "sqnr_quantization_db", "sqnr_arithmetic_db")
-        ),
-        f"{row['kl_divergence']:.2g}",
-        f"{row['top1_agreement']:.1%}",
-        score,
-    )
+#: Ratios of a run: of its final logits, and what layers cause by themselves.
+_RATIOS = {"sqnr_db": "SQNR", "sqnr_quantization_db": "quant.", "sqnr_arithmetic_db": "arith."}
+
+
+def _error_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return the columns of what runs get wrong; their cells are empty without values.
+
+    Scores of ``fast`` values never stand alone: their distance from exact ones is beside them.
+    """
+    from accelsim.report.numerics import decibels, share_text
+
+    columns: dict[str, list[str]] = {"values": [row["numerics_mode"] or "" for row in rows]}
+    ran = [row["numerics_mode"] is not None for row in rows]
+    for name, words in _RATIOS.items():
+        ratios = [f"{decibels(row[name])} dB" for row in rows]
+        columns[words] = [text if on else "" for text, on in zip(ratios, ran, strict=True)]
+    columns["KL (nats)"] = [_given(row["kl_divergence"], lambda v: f"{v:.2g}") for row in rows]
+    columns["top token"] = [_given(row["top1_agreement"], share_text) for row in rows]
+    if any(row["exact_match"] is not None for row in rows):
+        columns["exact match (95 % interval)"] = [_score(row) for row in rows]
+        columns["in FP32"] = [_given(row["fp32_exact_match"], share_text) for row in rows]
+    gaps = [_gap(row) for row in rows]
+    if any(gaps):
+        columns["fast less exact"] = gaps
+    return columns
+
+
+def _given(value: float | None, text: Callable[[float], str]) -> str:
+    return "" if value is None else text(value)
+
+
+def _score(row: Mapping[str, Any]) -> str:
+    from accelsim.report.numerics import interval, share_text
+
+    if row["exact_match"] is None:
+        return ""
+    ends = (row["exact_match_low"], row["exact_match_high"])
+    spread = "" if None in ends else f" ({interval(ends)})"
+    return f"{share_text(row['exact_match'])}{spread}"
+
+
+def _gap(row: Mapping[str, Any]) -> str:
+    from accelsim.report.numerics import decibels, points
+
+    score, ratio = row["gap_exact_match"], row["gap_sqnr_db"]
+    texts = [] if score is None else [f"{points(score)} points"]
+    return ", ".join(texts if ratio is None else [*texts, f"{decibels(ratio)} dB"])
 
 
 def _energy(row: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from rich.text import Text
 from accelsim.cli import interrupts
 
 #: Columns of a table that is piped somewhere: wide enough that nothing is cut off.
-_PIPED_WIDTH = 240
+_PIPED_WIDTH = 320
 #: Blanks around a column, and the least width of a name that was shortened.
 _GAP, _LEAST_NAME = 2, 24
 
@@ -143,21 +143,27 @@ def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 @contextmanager
-def stages() -> Iterator[Callable[[str, int, int], None]]:
-    """Show what is being done on stderr while the body runs, where stderr is a terminal.
+def stages(quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """Show on stderr what is being done while the body runs, where stderr is a terminal.
+
+    Args:
+        quiet: show nothing.
 
     Yields:
         A function that is told what is being done, how much of it is done, and how much there is.
     """
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = _console(stderr=True)
+    disable = quiet or not console.is_terminal
     with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=disable
     ) as bar:
         task = bar.add_task("", total=None, visible=False)
 
         def tell(what: str, done: int, total: int) -> None:
             interrupts.check()
-            bar.update(task, description=what, completed=done, total=total, visible=True)
+            if bar.tasks[0].description != what or bar.tasks[0].completed > done:
+                bar.reset(task, description=what, total=total, visible=True)
+            bar.update(task, completed=done, total=total)
 
         yield tell

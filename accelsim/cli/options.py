@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from accelsim.cli import console
-from accelsim.errors import UnknownNameError
+from accelsim.errors import InputError, UnknownNameError
 
 Arch = Annotated[str, typer.Argument(metavar="ARCH", help="A shipped chip or a path to its YAML.")]
 Settings = Annotated[
@@ -28,11 +28,20 @@ Logits = Annotated[str, typer.Option("--logits", help="Positions with logits: la
 FidelityOption = Annotated[str, typer.Option("--fidelity", help="tile or analytical.")]
 Numerics = Annotated[
     str | None,
-    typer.Option("--numerics", help="Compute values too: exact, sampled or fast."),
-]
+    typer.Option(
+        "--numerics", metavar="MODE",
+        help="Also compute what the chip gets wrong: exact (every value in its arithmetic), "
+        "sampled (chosen rows of it) or fast (its number formats only). Left out: time and energy "
+        "alone.",
+    ),
+]  # fmt: skip
 Problems = Annotated[
-    int, typer.Option("--problems", min=1, help="Problems that a model with a task is asked.")
-]
+    int | None,
+    typer.Option(
+        "--problems", min=1, metavar="N",
+        help="Problems to ask a model that has a task, with --numerics; default 200.",
+    ),
+]  # fmt: skip
 Output = Annotated[
     str | None,
     typer.Option("-o", "--output-dir", help="Folder for run.json, layers.csv, report and trace."),
@@ -51,12 +60,33 @@ def choice(kind: str, value: str, allowed: tuple[str, ...]) -> Any:
 
 
 def numerics_mode(value: str | None) -> Any:
-    """Return how values are computed, or None.
+    """Return how values are computed; None when they are not.
 
     Raises:
         UnknownNameError: a way that there is not.
     """
-    return None if value is None else choice("numerics", value, ("exact", "sampled", "fast"))
+    if value is None:
+        return None
+    from accelsim.sim.numerics import MODES
+
+    return choice("numerics", value, MODES)
+
+
+def problem_count(value: int | None, asked: bool) -> int:
+    """Return how many problems a model with a task is asked.
+
+    Args:
+        value: of ``--problems``; None when it was not given.
+        asked: whether values are computed.
+
+    Raises:
+        InputError: a number of problems that nobody is asked.
+    """
+    from accelsim.api import PROBLEMS
+
+    if value is not None and not asked:
+        raise InputError("--problems goes with --numerics: without values no problem is answered")
+    return PROBLEMS if value is None else value
 
 
 def json_text(value: Mapping[str, Any]) -> str:

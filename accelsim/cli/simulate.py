@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from accelsim.cli import console, interrupts, options
-from accelsim.report.numerics import CAUSES, decibels, facts
 from accelsim.units import Range, si
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def simulate(
         typer.Argument(
             metavar="[MODEL]",
             help="A shipped model, a Hugging Face folder or config.json, or package.module:function"
-            "; left out: tiny in w8a8_int8, with values.",
+            "; left out: tiny, with --recipe w8a8_int8 and --numerics exact.",
         ),
     ] = None,
     recipe: Annotated[
@@ -43,22 +42,27 @@ def simulate(
     logits: options.Logits = "last",
     fidelity: options.FidelityOption = "tile",
     numerics: options.Numerics = None,
-    problems: options.Problems = 200,
+    problems: options.Problems = None,
     settings: options.Settings = None,
     output_dir: options.Output = None,
     as_json: options.Json = False,
 ) -> None:
-    """Simulate a model on a chip: cycles, energy, area, what limits them, and what goes wrong."""
+    """Simulate a model on a chip: cycles, energy and area, what limits them, what it gets wrong.
+
+    With no argument: edge_npu tiny --recipe w8a8_int8 --numerics exact.
+    """
     from accelsim import api
     from accelsim.report import files
 
     started = time.time()
     asked = request(phase, batch, seq_len, context_len, logits)
+    mode = options.numerics_mode(numerics)
+    values = mode is not None or model is None
+    count = options.problem_count(problems, values)
     if output_dir is not None:
         files.check_folder(Path(output_dir))
-    mode = options.numerics_mode(numerics)
-    options.announce(values=mode is not None or model is None)
-    with console.stages() as progress:
+    options.announce(values=values)
+    with console.stages(quiet=as_json) as progress:
         result = api.simulate(
             arch,
             model,
@@ -67,7 +71,7 @@ def simulate(
             fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
             overrides=settings or (),
             numerics=mode,
-            problems=problems,
+            problems=count,
             progress=progress,
         )
     run = result.to_dict()
@@ -110,6 +114,7 @@ def show(run: Mapping[str, Any]) -> None:
     console.print_line(found.headline, "bold yellow")
     console.print_line(found.hint, "dim")
     console.print_table(["", ""], _totals(run))
+    _errors(run)
     _layers(run)
     checked = run["validation"]
     text = checked if isinstance(checked, str) else _checked(checked)
@@ -136,7 +141,14 @@ def _totals(run: Mapping[str, Any]) -> list[tuple[str, str]]:
     if "tokens_per_second" in totals:
         rows.insert(1, ("tokens/s", f"{totals['tokens_per_second']:,.1f}"))
         rows.insert(2, ("energy per token", _range(totals["energy_per_token_j"], "J", 1.0)))
-    return [*rows, *facts(run)]
+    return rows
+
+
+def _errors(run: Mapping[str, Any]) -> None:
+    from accelsim.report.numerics import facts, level_facts
+
+    if found := facts(run):
+        console.print_table(["what it gets wrong", ""], [*found, *level_facts(run)])
 
 
 def _range(value: Mapping[str, float], unit: str, scale: float) -> str:
@@ -146,21 +158,31 @@ def _range(value: Mapping[str, float], unit: str, scale: float) -> str:
 
 
 def _layers(run: Mapping[str, Any]) -> None:
+    from accelsim.report.numerics import error_cells
     from accelsim.report.rows import grouped_rows
 
     rows = grouped_rows(run)
     shown = rows[:_SHOWN]
-    causes = [cause for cause in CAUSES if rows and cause in rows[0]]
-    headers = [*_HEADERS, *(f"dB {CAUSES[cause]}" for cause in causes)]
-    cells = [(*_cells(row), *(decibels(row[cause]) for cause in causes)) for row in shown]
+    errors = ERROR_HEADERS if rows and "sqnr_quantization_db" in rows[0] else ()
+    cells = [(*_cells(row), *error_cells(row)) for row in shown]
     title = f"layers, longest first ({len(shown)} of {len(rows)} kinds)"
-    numeric = ("count", "cycles", "time", "of peak", "energy", *headers[len(_HEADERS) :])
-    droppable = ("formats", "shape", "energy", "of peak", "count", *headers[len(_HEADERS) :])
-    console.print_table(headers, cells, title=title, numeric=numeric, droppable=droppable)
+    title += "; SQNR in dB, of the worst layer of its kind" if errors else ""
+    numeric = ("count", "cycles", "time", "of peak", "energy", *errors)
+    console.print_table(
+        [*_HEADERS, *errors], cells, title=title, numeric=numeric,
+        droppable=_DROPPABLE_WITH_ERRORS if errors else _DROPPABLE,
+    )  # fmt: skip
 
 
 _HEADERS = (
     "layer", "count", "shape", "formats", "cycles", "time", "bound by", "of peak", "energy",
+)  # fmt: skip
+#: Columns of errors, beside those of what a layer costs.
+ERROR_HEADERS = ("SQNR quant.", "arith.", "propag.")
+#: What a narrow terminal does without, the first of them first.
+_DROPPABLE = ("energy", "formats", "shape", "count", "of peak")
+_DROPPABLE_WITH_ERRORS = (
+    "formats", "shape", "of peak", "energy", "count", "cycles", "arith.", "bound by", "propag.",
 )  # fmt: skip
 
 

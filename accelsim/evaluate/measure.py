@@ -104,6 +104,7 @@ def measure(
     }
     details: dict[str, Any] = {
         "mode": mode,
+        "problems": wanted.problems,
         "tokens": int(compared.logits[..., 0].size),
         "text": TEXT,
         "signature": bench.exact.chip.signature,
@@ -145,15 +146,15 @@ def _by_cause(rows: Sequence[LayerResult]) -> dict[str, float | None]:
 
 
 def _error(row: LayerResult, errors: Mapping[str, LayerError]) -> LayerError:
-    """Causes come from the op that the others joined, the distance to FP32 from the last one."""
-    ops = [name for name in (row.name, *row.fused) if name in errors]
-    if not ops:
+    """Causes come from the first op that has any, the distance to FP32 from the last one."""
+    found = [errors[name] for name in (row.name, *row.fused) if name in errors]
+    if not found:
         return LayerError()
-    first, last = errors[ops[0]], errors[ops[-1]]
+    caused = (error for error in found if error.sqnr_quantization_db is not None)
     return replace(
-        first if ops[0] == row.name else LayerError(),
-        sqnr_propagated_db=last.sqnr_propagated_db,
-        max_abs_error=last.max_abs_error,
+        next(caused, LayerError()),
+        sqnr_propagated_db=found[-1].sqnr_propagated_db,
+        max_abs_error=found[-1].max_abs_error,
     )
 
 

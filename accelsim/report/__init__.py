@@ -11,7 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from accelsim.report.diff import compare_rows, diff_inputs, diff_rows, diff_totals
+    from accelsim.report.diff import (
+        compare_rows,
+        diff_errors,
+        diff_inputs,
+        diff_rows,
+        diff_totals,
+        same_problems,
+    )
     from accelsim.report.files import read_run, run_json, write_run
     from accelsim.report.html import html_report, reproduction_command
     from accelsim.report.plots import (
@@ -37,6 +44,7 @@ __all__ = [
     "Summary",
     "compare_rows",
     "csv_text",
+    "diff_errors",
     "diff_inputs",
     "diff_rows",
     "diff_totals",
@@ -52,6 +60,7 @@ __all__ = [
     "read_run",
     "reproduction_command",
     "run_json",
+    "same_problems",
     "save",
     "summary",
     "trace_bytes",
@@ -61,7 +70,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    "diff": ("compare_rows", "diff_inputs", "diff_rows", "diff_totals"),
+    "diff": (
+        "compare_rows", "diff_errors", "diff_inputs", "diff_rows", "diff_totals", "same_problems",
+    ),
     "files": ("read_run", "run_json", "write_run"),
     "html": ("html_report", "reproduction_command"),
     "plots": (

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from accelsim.report.names import formats_text, joules, part_words, percent
-from accelsim.report.numerics import CAUSES, decibels, facts
+from accelsim.report.numerics import CAUSES, details_of, error_cells, facts, share_text
 from accelsim.report.numerics import levels as levels_of
 from accelsim.report.rows import Row, Run, bound_words, layer_rows
 from accelsim.report.tables import CYCLE_PARTS
 from accelsim.units import binary_size, si
 
-GROUP_HEADINGS = (
+_GROUP_HEADINGS = (
     "layers", "×", "op", "shape", "formats", "bound by", "share of time", "cycles", "utilization",
     "DRAM", "energy",
 )  # fmt: skip
@@ -65,18 +65,21 @@ def _corners(value: Mapping[str, float], unit: str, scale: float = 1.0) -> tuple
 
 def numerics(run: Run) -> Table | None:
     """Return what the chip gets wrong, or None when the run computed no values."""
-    rows = facts(run)
+    rows, details = facts(run), details_of(run)
+    for key, words in (("signature", "what decides bits"), ("weights", "weights, by hash")):
+        if details.get(key):
+            rows.append((words, details[key].replace(";", "; ")))
     return Table(("", "value"), rows) if rows else None
 
 
-def levels_of_task(run: Run) -> Table | None:
+def task_levels(run: Run) -> Table | None:
     """Return the score by level of difficulty beside that in FP32; None without a task."""
     rows = [
         (
             f"{level['level']}: {level['what']}",
             f"{level['n']:,}",
-            percent(level["exact_match"]),
-            percent(level["fp32_exact_match"]),
+            share_text(level["exact_match"]),
+            share_text(level["fp32_exact_match"]),
         )
         for level in levels_of(run)
     ]
@@ -85,14 +88,20 @@ def levels_of_task(run: Run) -> Table | None:
 
 def _value(value: Any) -> str:
     if value is None:
-        return "exact, or no signal"
+        return "–"
     if isinstance(value, float):
         return f"{value:.4g}"
     return value if isinstance(value, str) else json.dumps(value)
 
 
+def group_headings(rows: Sequence[Row]) -> list[str]:
+    """Return the headings of the table of layers; those of errors only where there are some."""
+    causes = [words for cause, words in CAUSES.items() if rows and cause in rows[0]]
+    return [*_GROUP_HEADINGS, *(f"SQNR, {words} (dB)" for words in causes)]
+
+
 def group_cells(row: Row, formats: str) -> list[str]:
-    """Return the texts of one group of layers, in the order of ``GROUP_HEADINGS``."""
+    """Return the texts of one group of layers, in the order of ``group_headings``."""
     return [
         row["name"],
         str(row["count"]),
@@ -105,6 +114,7 @@ def group_cells(row: Row, formats: str) -> list[str]:
         percent(row["utilization"]) if row["executed_macs"] else "–",
         si(row["dram_bytes"], "B"),
         joules(row["energy_typical_pj"]),
+        *error_cells(row),
     ]
 
 
@@ -165,13 +175,14 @@ def _energy(rows: Sequence[Row]) -> Table:
 
 def _errors(rows: Sequence[Row]) -> Table:
     headings = (
-        "layer", *(f"SQNR, {words} (dB)" for words in CAUSES.values()), "largest error",
+        "layer", "op", *(f"SQNR, {words} (dB)" for words in CAUSES.values()), "largest error",
         "time", "energy",
     )  # fmt: skip
     texts = [
         (
             row["name"],
-            *(decibels(row[cause]) for cause in CAUSES),
+            row["op"],
+            *error_cells(row),
             "–" if row["max_abs_error"] is None else f"{row['max_abs_error']:.3g}",
             percent(row["cycles_share"]),
             percent(row["energy_share"]),

@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 
 from accelsim.report import cells
 from accelsim.report.names import formats_text, percent
+from accelsim.report.numerics import details_of
 from accelsim.report.plots import Plot, drawn
 from accelsim.report.rows import Run, bound_words, fold_layers, grouped_rows, summary
 from accelsim.report.style import inline_svg, svg_text
@@ -47,7 +48,7 @@ def html_report(run: Run) -> str:
     Everything that the run says is escaped; the page loads nothing and runs no script.
     """
     facts = summary(run)
-    groups = list(_groups(run))
+    pictures = {name: _picture(run, name, plot) for name, plot in drawn(run).items()}
     return _template().render(
         run=run,
         facts=facts,
@@ -55,10 +56,11 @@ def html_report(run: Run) -> str:
         bounds=[(bound_words(b), percent(share)) for b, share in facts.bound_shares.items()],
         totals=cells.totals(run),
         numerics=cells.numerics(run),
-        task_levels=cells.levels_of_task(run),
-        pictures=[_picture(run, name, plot) for name, plot in drawn(run).items()],
-        group_columns=cells.GROUP_HEADINGS,
-        groups=groups,
+        task_levels=cells.task_levels(run),
+        error_picture=pictures.pop("errors", None),
+        pictures=list(pictures.values()),
+        group_columns=cells.group_headings(grouped_rows(run)),
+        groups=_groups(run),
         chip=cells.chip(run),
         peaks=cells.peaks(run),
         levels=cells.levels(run),
@@ -78,6 +80,9 @@ def reproduction_command(run: Run) -> str:
     words += ["--fidelity", run["fidelity"]]
     if "numerics_mode" in run["totals"]:
         words += ["--numerics", run["totals"]["numerics_mode"]]
+    if task := details_of(run).get("task"):
+        asked = details_of(run).get("problems", task.get("n"))
+        words += ["--problems", str(asked)] if asked else []
     return shlex.join(words)
 
 

@@ -39,7 +39,7 @@ LAYER_COLUMNS = (
 NUMERIC_COLUMNS = (
     "sqnr_quantization_db", "sqnr_arithmetic_db", "sqnr_propagated_db", "max_abs_error",
 )  # fmt: skip
-#: And when they were computed on a sample: the standard error of the first of them.
+#: And when they come from a sample: the standard error of the first of them.
 SAMPLE_COLUMN = "sqnr_stderr_db"
 
 #: What limits → what would help.
@@ -154,18 +154,19 @@ def _fold(rows: Sequence[Row], total_cycles: int) -> Row:
     folded["share"] = cycles / total_cycles if total_cycles else 0.0
     folded["bound_by"] = rows[0]["bound_by"]
     folded["utilization"] = busy / cycles if cycles else 0.0
-    return {**folded, **summed, **_worst(rows)}
+    return {**folded, **summed, **worst(rows)}
 
 
-def _worst(rows: Sequence[Row]) -> Row:
-    """Return the worst error of equal layers; nothing when the run computed no values."""
-    if NUMERIC_COLUMNS[0] not in rows[0]:
-        return {}
+def worst(rows: Sequence[Row]) -> Row:
+    """Return the worst errors of equal layers; nothing when the run computed no values."""
     found: Row = {}
-    for name in NUMERIC_COLUMNS:
-        known = [row[name] for row in rows if row[name] is not None]
+    for name in (column for column in NUMERIC_COLUMNS if column in rows[0]):
+        known = [row for row in rows if row[name] is not None]
         pick = max if name == "max_abs_error" else min
-        found[name] = pick(known) if known else None
+        row = pick(known, key=lambda row: float(row[name]), default=rows[0])
+        found[name] = row[name]
+        if name == NUMERIC_COLUMNS[0] and SAMPLE_COLUMN in row:
+            found[SAMPLE_COLUMN] = row[SAMPLE_COLUMN]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,7 +17,9 @@ def _text(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _whole(value: Any) -> bool:
@@ -50,9 +53,42 @@ def _keys(**checks: Check) -> Check:
     )
 
 
+def _optional(**checks: Check) -> Check:
+    return lambda value: (
+        _table(value) and all(check(value[name]) for name, check in checks.items() if name in value)
+    )
+
+
+def _both(first: Check, second: Check) -> Check:
+    return lambda value: first(value) and second(value)
+
+
 def _or_null(check: Check) -> Check:
     return lambda value: value is None or check(value)
 
+
+def _pair(value: Any) -> bool:
+    return _list(value) and len(value) == 2 and all(_number(entry) for entry in value)
+
+
+_DECIBELS = _or_null(_number)
+_LEVEL = _keys(
+    level=_whole, what=_text, n=_whole, exact_match=_number, fp32_exact_match=_number
+)  # fmt: skip
+_TASK = _keys(
+    fp32_exact_match=_number, fp32_interval=_pair, difference=_number, difference_interval=_pair,
+    levels=_list_of(_LEVEL),
+)  # fmt: skip
+_GAP = _both(
+    _keys(problems=_whole),
+    _optional(
+        exact_match_exact=_or_null(_number), exact_match_fast=_or_null(_number), sqnr_db=_DECIBELS
+    ),
+)
+_NUMERICS = _optional(
+    tokens=_whole, text=_text, problems=_whole, native_ops=_list_of(_text), task=_or_null(_TASK),
+    gap=_or_null(_GAP), signature=_text, weights=_text,
+)  # fmt: skip
 
 _NEEDED: Mapping[str, Mapping[str, Check]] = {
     "": {
@@ -74,11 +110,16 @@ _NEEDED: Mapping[str, Mapping[str, Check]] = {
 }  # fmt: skip
 
 _OPTIONAL: Mapping[str, Mapping[str, Check]] = {
-    "": {"sizes": _table_of(_number), "notes": _list_of(_text), "validation": lambda value: True},
+    "": {"sizes": _table_of(_number), "notes": _list_of(_text), "validation": lambda value: True,
+         "numerics": _or_null(_NUMERICS)},
     "totals": {
         "tokens_per_second": _or_null(_number), "energy_per_token_j": _or_null(_corners),
         "energy_by_part": _table_of(_corners), "area_by_part": _table_of(_corners),
-        "numerics_mode": _text,
+        "numerics_mode": _text, "sqnr_db": _DECIBELS, "max_abs_error": _or_null(_number),
+        "sqnr_quantization_db": _DECIBELS, "sqnr_arithmetic_db": _DECIBELS,
+        "top1_agreement": _or_null(_number), "kl_divergence": _or_null(_number),
+        "exact_match": _or_null(_number), "exact_match_interval": _or_null(_pair),
+        "exact_match_n": _or_null(_whole),
     },
     "chip": {
         "dram_bytes_per_s": _or_null(_number), "dram_sustained_bytes_per_s": _or_null(_number),
@@ -88,7 +129,9 @@ _OPTIONAL: Mapping[str, Mapping[str, Check]] = {
     "layer": {
         "bytes_by_level": _table_of(_whole), "energy_by_part": _table_of(_corners),
         "start_ps": _whole, "duration_ps": _whole, "peak_macs_per_s": _number, "nest": _text,
-        "fused": _list_of(_text),
+        "fused": _list_of(_text), "sqnr_quantization_db": _DECIBELS,
+        "sqnr_arithmetic_db": _DECIBELS, "sqnr_propagated_db": _DECIBELS,
+        "max_abs_error": _or_null(_number), "sqnr_stderr_db": _DECIBELS,
     },
 }  # fmt: skip
 

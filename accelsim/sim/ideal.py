@@ -125,6 +125,8 @@ def _activation(op: Op, ins: Inputs) -> Float64:
 
 def _elementwise(op: Op, ins: Inputs) -> Float64 | None:
     fn = str(op.attrs["fn"])
+    if fn == "cast" and np.issubdtype(ins[0].dtype, np.floating):
+        return np.asarray(ins[0])
     if fn not in _BINARY or len(ins) != 2 or "alpha" in op.attrs:
         return None
     return _BINARY[fn](ins[0], ins[1])

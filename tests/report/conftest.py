@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.report.valued import valued
+
 Run = dict[str, Any]
 MakeRun = Callable[..., Run]
 MakeLayer = Callable[..., dict[str, Any]]
@@ -51,11 +53,7 @@ def layer(name: str, macs: int = 8_000_000, cycles: int = 3000, **given: Any) ->
         "nest": "for n in 2:\n  for k in 4:\n    array 16x16",
         "fused": [],
     }
-    errors: dict[str, Any] = {name: None for name in ("sqnr_quantization_db", "sqnr_arithmetic_db")}
-    errors |= {"sqnr_propagated_db": 29.5, "max_abs_error": 0.75}
-    if macs:
-        errors |= {"sqnr_quantization_db": 41.25, "sqnr_arithmetic_db": 112.5}
-    return {**row, **errors, **given}
+    return {**row, **given}
 
 
 def totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -81,49 +79,7 @@ def totals(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
             for part, share in (("array", 0.4), ("scratchpad", 0.25), ("dram", 0.35))
         },
         "area_by_part": {"array": corners(4.0), "scratchpad": corners(6.0), "vector": corners(2.0)},
-        "numerics_mode": "exact",
-        "sqnr_db": 31.25,
-        "sqnr_quantization_db": 41.25,
-        "sqnr_arithmetic_db": None,
-        "max_abs_error": 2.5,
-        "top1_agreement": 0.984,
-        "kl_divergence": 0.0123,
-        "exact_match": 0.915,
-        "exact_match_interval": [0.868, 0.946],
-        "exact_match_n": 200,
     }
-
-
-def numerics() -> dict[str, Any]:
-    """Details of values in the chip's arithmetic, with a task."""
-    level = {"level": 1, "what": "small sums", "n": 80, "exact_match": 0.99}
-    return {
-        "mode": "exact",
-        "tokens": 128,
-        "text": "problems",
-        "signature": "int8xint8:int32_exact",
-        "weights": "0123",
-        "native_ops": [],
-        "gap": None,
-        "task": {
-            "name": "problems", "n": 200, "seed": 1, "fp32_exact_match": 0.93,
-            "fp32_interval": [0.886, 0.958], "difference": -0.015,
-            "difference_interval": [-0.039, 0.009],
-            "levels": [{**level, "fp32_exact_match": 1.0}],
-        },
-    }  # fmt: skip
-
-
-def without_values(run: Run) -> Run:
-    """The same run as it is when only time and energy were simulated."""
-    gone = {"numerics_mode", "sqnr_db", "max_abs_error", "top1_agreement", "kl_divergence"}
-    gone |= {"sqnr_quantization_db", "sqnr_arithmetic_db", "sqnr_propagated_db"}
-    kept = {name: value for name, value in run.items() if name != "numerics"}
-    kept["totals"] = {
-        n: v for n, v in run["totals"].items() if n not in gone and "exact_match" not in n
-    }
-    kept["layers"] = [{n: v for n, v in row.items() if n not in gone} for row in run["layers"]]
-    return kept
 
 
 def run(layers: Sequence[dict[str, Any]] | None = None, **given: Any) -> Run:
@@ -154,7 +110,6 @@ def run(layers: Sequence[dict[str, Any]] | None = None, **given: Any) -> Run:
             ],
         },
         "notes": ["Energy of the vector unit is estimated."],
-        "numerics": numerics(),
         "layers": rows,
     }
     return {**base, **given}
@@ -216,3 +171,9 @@ def small_run() -> Run:
 def crowded_run() -> Run:
     """Thirty groups with long names; treat as read-only."""
     return run(many_layers(30))
+
+
+@pytest.fixture(scope="session")
+def valued_run() -> Run:
+    """The small run with values in the chip's arithmetic and a task; treat as read-only."""
+    return valued(run())

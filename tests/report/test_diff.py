@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from accelsim.report import diff
+from tests.report.valued import valued
 
 Run = dict[str, Any]
 Make = Callable[..., dict[str, Any]]
@@ -91,3 +92,72 @@ def test_runs_side_by_side(small_run: Run, make_run: Make) -> None:
     assert first["energy_per_token_low_j"] < first["energy_per_token_typical_j"]
     assert second["model"] == "resnet-50"
     assert second["tokens_per_second"] is second["energy_per_token_high_j"] is None
+
+
+def test_errors_of_two_runs_are_subtracted(small_run: Run) -> None:
+    before, after = valued(small_run), valued(small_run)
+    after["totals"] |= {
+        "sqnr_db": None, "exact_match": 0.75, "exact_match_interval": [0.686, 0.805],
+    }  # fmt: skip
+    rows = {row["name"]: row for row in diff.diff_errors(before, after)}
+    # Neither run has an error by arithmetic.
+    assert [*rows] == [name for name in diff.ERROR_TOTALS if name != "sqnr_arithmetic_db"]
+    score = rows["exact_match"]
+    assert (score["before"], score["after"]) == (0.915, 0.75)
+    assert score["change"] == pytest.approx(-0.165)
+    assert (rows["exact_match_low"]["before"], rows["exact_match_high"]["after"]) == (0.868, 0.805)
+    assert (rows["sqnr_db"]["after"], rows["sqnr_db"]["change"]) == (None, None)
+    assert "sqnr_db" not in {row["name"] for row in diff.diff_totals(before, after)}
+
+
+def test_errors_of_one_run_have_no_change(small_run: Run) -> None:
+    assert diff.diff_errors(small_run, small_run) == []
+    rows = diff.diff_errors(small_run, valued(small_run, task=False))
+    assert [row["name"] for row in rows] == [
+        "sqnr_db", "sqnr_quantization_db", "max_abs_error", "kl_divergence", "top1_agreement",
+    ]  # fmt: skip
+    assert {row["before"] for row in rows} == {row["change"] for row in rows} == {None}
+
+
+def test_whether_two_runs_answered_the_same_problems(small_run: Run) -> None:
+    before, after = valued(small_run), valued(small_run)
+    assert diff.same_problems(before, after) is True
+    after["numerics"]["task"]["seed"] = 2
+    assert diff.same_problems(before, after) is False
+    assert diff.same_problems(before, small_run) is None
+    assert diff.same_problems(before, valued(small_run, task=False)) is None
+
+
+def test_what_decides_values_is_an_input(small_run: Run) -> None:
+    before, after = valued(small_run), valued(small_run, "fast")
+    after["numerics"]["task"]["n"] = 50
+    assert diff.diff_inputs(before, after) == [
+        {"key": "numerics.mode", "before": "exact", "after": "fast"},
+        {"key": "numerics.task.n", "before": 200, "after": 50},
+    ]
+
+
+def test_layers_say_how_their_errors_changed(small_run: Run) -> None:
+    before, after = valued(small_run), valued(small_run)
+    for layer in after["layers"]:
+        layer["sqnr_quantization_db"] = 12.0
+    rows = {row["name"]: row for row in diff.diff_rows(before, after)}
+    up = rows["model.layers.*.mlp.up_proj.linear"]
+    keys = [f"sqnr_quantization_db_{end}" for end in ("before", "after", "change")]
+    assert [up[key] for key in keys] == [31.07, 12.0, pytest.approx(-19.07)]
+    norm = rows["model.layers.*.norm"]
+    assert [norm[key] for key in keys] == [-3.25, 12.0, 15.25]
+    gone = diff.diff_rows(before, {**before, "layers": []})[0]
+    assert [gone[key] for key in keys[1:]] == [None, None]
+    assert not any("sqnr" in key for row in diff.diff_rows(small_run, small_run) for key in row)
+
+
+def test_runs_side_by_side_with_what_they_get_wrong(small_run: Run) -> None:
+    bare, exact, fast = diff.compare_rows([small_run, valued(small_run), valued(small_run, "fast")])
+    assert tuple(exact) == (*diff.COMPARE_COLUMNS, *diff.COMPARE_ERRORS) == tuple(bare)
+    assert {bare[name] for name in diff.COMPARE_ERRORS} == {None}
+    assert (exact["sqnr_db"], exact["exact_match_low"], exact["fp32_exact_match"]) == (
+        31.25, 0.868, 0.93,
+    )  # fmt: skip
+    assert (exact["gap_exact_match"], exact["gap_sqnr_db"]) == (None, None)
+    assert (fast["gap_exact_match"], fast["gap_sqnr_db"]) == (pytest.approx(0.03125), 45.25)

@@ -13,6 +13,7 @@ import pytest
 
 from accelsim.errors import OutputError
 from accelsim.report import files, html, plots, timeline
+from accelsim.report.numerics import PICTURE_COLUMNS
 from accelsim.report.rows import layers_csv
 from accelsim.sim.result import Span
 
@@ -24,6 +25,8 @@ WRITTEN = {
     "run.json", "layers.csv", "report.html", "timeline.perfetto-trace", "provenance.json",
     *(f"plots/{name}.{ending}" for name in plots.PLOTS for ending in ("svg", "csv")),
 }  # fmt: skip
+#: Only a run with values leaves these.
+OF_VALUES = {"plots/errors.svg", "plots/errors.csv"}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -61,7 +64,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_run_leaves_these_files(small_run: Run, written: tuple[Path, dict[str, bytes]]) -> None:
     folder, held = written
-    assert set(held) == WRITTEN
+    assert set(held) == WRITTEN - OF_VALUES
     assert json.loads(held["run.json"]) == small_run
     assert files.read_run(folder) == files.read_run(folder / "run.json") == small_run
     assert held["run.json"] == files.run_json(small_run).encode()
@@ -69,6 +72,16 @@ def test_a_run_leaves_these_files(small_run: Run, written: tuple[Path, dict[str,
     assert json.loads(held["provenance.json"]) == {"command": "accelsim simulate"}
     assert held["timeline.perfetto-trace"] == timeline.trace_bytes(small_run, SPANS)
     assert [entry.name for entry in folder.parent.iterdir()] == ["first"]
+
+
+def test_a_run_with_values_leaves_its_errors_too(valued_run: Run, tmp_path: Path) -> None:
+    folder = files.write_run(valued_run, SPANS, tmp_path / "out", {"command": "accelsim"})
+    held = contents(folder)
+    assert set(held) == WRITTEN
+    assert files.read_run(folder) == valued_run
+    lines = held["plots/errors.csv"].decode().splitlines()
+    assert lines[0].split(",") == list(PICTURE_COLUMNS)
+    assert len(lines) == 1 + len(valued_run["layers"])
 
 
 def test_bytes_are_the_same_every_time(

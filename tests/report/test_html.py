@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from accelsim.report.html import html_report, reproduction_command
-from tests.report.conftest import without_values
+from tests.report.valued import COLUMNS, valued
 
 Run = dict[str, Any]
 Make = Callable[..., dict[str, Any]]
@@ -86,7 +86,7 @@ def test_bytes_are_the_same_every_time(small_run: Run, page: str) -> None:
 
 def test_every_picture_stands_with_its_numbers(page: str) -> None:
     reader = Reader(page)
-    assert [tag for tag, _ in reader.elements].count("svg") == 5
+    assert [tag for tag, _ in reader.elements].count("svg") == 4
     labels = [attributes["aria-label"] for tag, attributes in reader.elements if tag == "svg"]
     assert all(labels)
     assert "1.07 k" in reader.text and "6.4 Top/s" in reader.text
@@ -132,22 +132,70 @@ def test_a_run_without_what_is_optional(make_run: Make, make_layer: Make) -> Non
     assert "The run lists no assumptions." in text
 
 
-def test_numerics_and_measured_errors_are_shown(make_run: Make) -> None:
+def test_measured_errors_of_the_chips_model_are_shown(make_run: Make) -> None:
     checked = [{"op": "gemm", "dataset": "board", "rows": 9, "mean_abs_pct_error": 4.25}]
-    run = make_run(validation=checked)
-    text = " ".join(Reader(html_report(run)).text.split())
-    for part in (
-        "What it gets wrong",
-        "SQNR of the logits 31.2 dB against FP32",
-        "91.5 % (95 % interval 86.8 to 94.6 %; 200 problems) measured",
-        "93.0 % in FP32, -1.5 points (-3.9 to +0.9, paired)",
-        "1: small sums 80 99 % 100 %",
-        "What each layer gets wrong, and what it costs",
-    ):
-        assert part in text
-    bare = Reader(html_report(without_values(run))).text
-    assert "gets wrong" not in bare
+    text = " ".join(Reader(html_report(make_run(validation=checked))).text.split())
     assert "gemm board 9 4.25" in text
+
+
+def test_what_a_run_gets_wrong_is_a_section_of_its_own(valued_run: Run, page: str) -> None:
+    wrong = html_report(valued_run)
+    text = " ".join(Reader(wrong).text.split())
+    start, end = text.index("What it gets wrong"), text.index("Distance from the roofs")
+    assert text.index("Totals") < start
+    section = text[start:end]
+    for part in (
+        "SQNR 31.2 dB (final logits against FP32)",
+        "exact match 91.5 % (95 % interval 86.8 to 94.6 %, 200 problems) measured",
+        "difference -1.5 points (95 % interval -3.9 to +0.9, paired)",
+        "what decides bits int8xint8:int32_exact; rows:64",
+        "level problems exact match in FP32 1: sums below 100 80 98.8 % 100.0 %",
+        "What each layer gets wrong, and what it costs",
+        "all 6 layers in numbers",
+        "model.layers.0.mlp.up_proj.linear matmul 31.1 99.0 34.9 3.2 29.4 % 29.4 %",
+        "model.layers.1.self_attn.q_proj.linear matmul – – – 0 17.6 % 17.6 %",
+    ):
+        assert part in section
+    assert [tag for tag, _ in Reader(wrong).elements].count("svg") == 5
+    assert "gets wrong" not in page and "SQNR" not in page
+
+
+def test_layers_have_their_errors_beside_their_cost(valued_run: Run) -> None:
+    text = " ".join(Reader(html_report(valued_run)).text.split())
+    layers = text[text.index("Equal layers stand in one row") :]
+    assert "but errors are those of the worst of them" in layers
+    assert "SQNR, quantization (dB) SQNR, arithmetic (dB) SQNR, propagated (dB)" in layers
+    assert "500 nJ -3.2 61.6 -4.5 plan and traffic" in layers
+
+
+@pytest.mark.parametrize("mode", ["sampled", "fast"])
+def test_the_gap_to_exact_values_stands_beside_the_score(small_run: Run, mode: str) -> None:
+    text = " ".join(Reader(html_report(valued(small_run, mode))).text.split())
+    assert f"exact match, {mode} 91.5 %" in text
+    assert "measured gap to exact +3.1 points: 93.8 % fast, 90.6 % exact" in text
+
+
+def test_a_model_without_a_task_and_layers_without_errors(make_run: Make) -> None:
+    run = valued(make_run(), task=False)
+    for layer in run["layers"]:
+        layer.update(dict.fromkeys(COLUMNS))
+    text = Reader(html_report(run)).text
+    assert "What it gets wrong" in text
+    assert "level of difficulty" not in text and "What each layer gets wrong" not in text
+
+
+def test_whatever_values_say_is_escaped(make_run: Make) -> None:
+    run = valued(make_run())
+    run["totals"]["numerics_mode"] = EVIL
+    run["numerics"] |= {
+        "text": EVIL, "signature": EVIL, "weights": EVIL, "native_ops": [EVIL], "mode": EVIL,
+    }  # fmt: skip
+    run["numerics"]["task"]["levels"][0]["what"] = EVIL
+    page = html_report(run)
+    assert "<script" not in page
+    reader = Reader(page)
+    assert reader.open == []
+    assert reader.text.count(EVIL.replace(";", "; ")) >= 6
 
 
 def test_the_command_makes_the_run_again(make_run: Make) -> None:
@@ -157,3 +205,11 @@ def test_the_command_makes_the_run_again(make_run: Make) -> None:
         "accelsim simulate 'my chips/a.yaml' small-lm --recipe w8a8_int8 --phase prefill "
         "--batch 4 --seq-len 128 --fidelity tile --numerics exact"
     )
+
+
+def test_the_command_asks_as_many_problems(small_run: Run) -> None:
+    run = valued(small_run)
+    assert reproduction_command(run).endswith("--numerics exact --problems 200")
+    run["numerics"]["problems"] = 800
+    assert reproduction_command(run).endswith("--problems 800")
+    assert "--problems" not in reproduction_command(valued(small_run, task=False))

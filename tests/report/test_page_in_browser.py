@@ -169,12 +169,15 @@ def open_page(browser: Chromium, tmp_path: Path) -> Callable[..., Page]:
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("name", ["small_run", "crowded_run"])
+@pytest.mark.parametrize(
+    ("name", "count"), [("small_run", 4), ("crowded_run", 4), ("valued_run", 5)]
+)
 def test_the_page_opens_alone(
     request: pytest.FixtureRequest,
     open_page: Callable[..., Page],
     tmp_path: Path,
     name: str,
+    count: int,
     dark: bool,
 ) -> None:
     page = open_page(html_report(request.getfixturevalue(name)), dark)
@@ -182,7 +185,7 @@ def test_the_page_opens_alone(
 
     assert page.errors() == []
     assert [url for url in page.requests() if not url.startswith("data:")] == [page.url]
-    assert len(pictures) == 5
+    assert len(pictures) == count
     for picture in pictures:
         assert picture["width"] > 400 and picture["height"] > 100
         assert picture["paths"] > 5 and picture["visible"] > 5

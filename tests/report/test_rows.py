@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from accelsim.report import rows
 from accelsim.sim.result import BOUNDS, STALLS
-from tests.report.conftest import without_values
+from tests.report.valued import valued
 
 Run = dict[str, Any]
 Make = Callable[..., dict[str, Any]]
@@ -36,10 +36,8 @@ layers_like = st.lists(
 
 
 def test_csv_has_exactly_these_columns(small_run: Run) -> None:
-    lines = rows.layers_csv(without_values(small_run)).splitlines()
+    lines = rows.layers_csv(small_run).splitlines()
     assert lines[0] == HEADER
-    with_values = rows.layers_csv(small_run).splitlines()
-    assert with_values[0] == ",".join((HEADER, *rows.NUMERIC_COLUMNS))
     assert len(lines) == 1 + len(small_run["layers"])
 
 
@@ -48,7 +46,7 @@ def test_a_csv_line_is_the_layer_in_full_precision(make_run: Make, make_layer: M
     energy = f"{1 / 3 * 0.6!r},{1 / 3!r},{1 / 3 * 1.7!r}"
     assert rows.layers_csv(run).splitlines()[1] == (
         "fc,matmul,batch=1 m=128 n=256 k=512,int8,int8,bf16,1,8000000,8000000,3000,1953,877,0,40,"
-        f"30,100,compute,12,120,{energy},{8_000_000 / 4096 / 3000!r},41.25,112.5,29.5,0.75"
+        f"30,100,compute,12,120,{energy},{8_000_000 / 4096 / 3000!r}"
     )
 
 
@@ -59,29 +57,35 @@ def test_names_with_commas_and_quotes_come_back(make_run: Make, make_layer: Make
 
 
 def test_numeric_columns_follow_when_there_are_some(make_run: Make, make_layer: Make) -> None:
-    run = without_values(make_run([make_layer("a"), make_layer("b")]))
-    run["layers"][0] |= {"sqnr_arithmetic_db": None, "max_abs_error": 0.5}
+    run = make_run([make_layer("a", sqnr_arithmetic_db=None, max_abs_error=0.5), make_layer("b")])
     first, second = rows.layer_rows(run)
     assert tuple(first) == (*rows.LAYER_COLUMNS, *rows.NUMERIC_COLUMNS)
     assert (first["max_abs_error"], second["max_abs_error"]) == (0.5, None)
     assert rows.layers_csv(run).splitlines()[2].endswith(",,,,")
 
 
-def test_a_sample_adds_its_standard_error(make_run: Make, make_layer: Make) -> None:
-    run = make_run([make_layer("a", sqnr_stderr_db=0.4), make_layer("b")])
-    first, second = rows.layer_rows(run)
-    assert (first["sqnr_stderr_db"], second["sqnr_stderr_db"]) == (0.4, None)
+def test_a_sample_adds_its_standard_error(small_run: Run) -> None:
+    run = valued(small_run, "sampled")
+    lines = rows.layers_csv(run).splitlines()
+    assert lines[0] == ",".join((HEADER, *rows.NUMERIC_COLUMNS, rows.SAMPLE_COLUMN))
+    assert lines[2].endswith(",31.07,98.98,34.94,3.2,0.25")
+    assert lines[4].endswith(",,,,0.0,")
 
 
-def test_equal_layers_show_the_worst_of_their_errors(make_run: Make, make_layer: Make) -> None:
-    layers = [
-        make_layer("l.0.fc", sqnr_quantization_db=40.0, max_abs_error=1.0),
-        make_layer("l.1.fc", sqnr_quantization_db=30.0, max_abs_error=2.0),
-        make_layer("l.2.fc", sqnr_quantization_db=None, max_abs_error=None),
-    ]
-    (row,) = rows.grouped_rows(make_run(layers))
-    assert (row["sqnr_quantization_db"], row["max_abs_error"]) == (30.0, 2.0)
-    assert "max_abs_error" not in rows.grouped_rows(without_values(make_run(layers)))[0]
+def test_errors_of_a_group_are_those_of_its_worst_layer(make_run: Make, make_layer: Make) -> None:
+    errors = [(40.0, 1.0, 0.5), (30.0, 2.0, 0.1), (None, None, None)]
+    names = ("sqnr_quantization_db", "max_abs_error", "sqnr_stderr_db")
+    run = make_run(
+        [
+            make_layer(f"l.{i}.fc", **dict(zip(names, error, strict=True)))
+            for i, error in enumerate(errors)
+        ]
+    )
+    (row,) = rows.grouped_rows(run)
+    assert tuple(row[name] for name in names) == (30.0, 2.0, 0.1)
+    assert row["sqnr_arithmetic_db"] is None
+    (bare,) = rows.grouped_rows(make_run([make_layer("fc")]))
+    assert not set(bare) & {*rows.NUMERIC_COLUMNS, rows.SAMPLE_COLUMN}
 
 
 def test_a_run_without_layers_has_a_header(make_run: Make) -> None:

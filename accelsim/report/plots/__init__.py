@@ -59,10 +59,10 @@ PLOTS: Mapping[str, Plot] = {
         plot_errors,
         error_rows,
         "What each layer gets wrong, and what it costs",
-        "Signal-to-noise ratio of every layer that multiplies, in order of execution, over its "
-        "share of the run's time and energy. A layer's own error comes from number formats (its "
-        "operands as codes, its output rounded) and from the order and width of the chip's sums; "
-        "the line is what has added up until there. No dot: no error.",
+        "Signal-to-noise ratio (SQNR) of every executed op, in order, over its share of the run's "
+        "time and energy. Dots and triangles are what the op itself adds, by number formats and by "
+        "the order and width of the chip's sums; the line is what has added up until there, "
+        "against the checkpoint in FP32. Hollow marks lie beyond the edge; no mark means no error.",
     ),
     "area": Plot(
         plot_area,
