@@ -45,11 +45,15 @@ _LOW, _HIGH = -8, 7
 @leaf
 def _pack_rows(words: UInt32, first: int, packed: Int32) -> None:
     """Lay out 6 rows of 4 codes a word as ``[k/4][6]``, every code made unsigned."""
-    rows = words.shape[0]
-    for i in range(ROWS):
-        if first + i < rows:
-            for step in range(words.shape[1]):
+    rows = min(ROWS, words.shape[0] - first)
+    if rows == ROWS:  # a count that the compiler knows: it keeps the six rows side by side
+        for step in range(words.shape[1]):
+            for i in range(ROWS):
                 packed[step * ROWS + i] = np.int32(words[first + i, step] ^ _SIGNS)
+        return
+    for i in range(rows):
+        for step in range(words.shape[1]):
+            packed[step * ROWS + i] = np.int32(words[first + i, step] ^ _SIGNS)
 
 
 @leaf

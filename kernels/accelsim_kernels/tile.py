@@ -7,13 +7,15 @@ text for machines with shorter vectors; there it spills, and the bits are the sa
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
+from numba.core import cgutils, config
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic
 
 #: Rows and columns of a tile.
@@ -21,6 +23,9 @@ ROWS, COLUMNS = 6, 64
 _LANES, _VECTORS = 16, 4
 _I8, _I32, _I64 = ir.IntType(8), ir.IntType(32), ir.IntType(64)
 _FLOAT = ir.FloatType()
+
+#: What LLVM calls the parts of the processor that VPDPBUSD on 512 bits needs.
+_NEEDED = ("avx512f", "avx512vnni")
 
 #: ``op(builder, sum, a, b)``: what one step does to a vector of sums.
 Operation = Callable[[Any, Any, Any, Any], Any]
@@ -77,10 +82,18 @@ def _takes_bytes() -> bool:
 _BYTES = _takes_bytes()
 
 
+@functools.cache
 def has_vnni() -> bool:
-    """Whether this machine has the VPDPBUSD instruction on 512-bit vectors."""
-    features = llvm.get_host_cpu_features()
-    return bool(features.get("avx512vnni")) and bool(features.get("avx512f"))
+    """Whether kernels are compiled for VPDPBUSD on 512-bit vectors, and this machine has it.
+
+    Numba can be told to compile for less than the machine has (``NUMBA_CPU_NAME``,
+    ``NUMBA_CPU_FEATURES``, ``NUMBA_ENABLE_AVX``); LLVM ends the process over an instruction that
+    its target lacks. Asked once: LLVM takes as long to answer as a small product.
+    """
+    chosen = config.CPU_FEATURES
+    target = get_host_cpu_features() if chosen is None else chosen
+    host = llvm.get_host_cpu_features()
+    return all(f"+{name}" in target.split(",") and host.get(name) for name in _NEEDED)
 
 
 class _Writer:
