@@ -8,8 +8,10 @@ For query i and the keys that it sees, ascending:
 3. ``p_j`` is rounded to the format of the probabilities, in which it enters the array.
 4. ``o`` is a chain of fused multiply-adds of ``p_j v_j``, then divided by ``l``.
 
-Every step is rounded to binary32, the result to the output's format. Keys that are hidden take no
-part, so the bits of a query depend on the keys that it sees alone; one that sees none gives zeros.
+Every step is rounded to binary32, the result to the output's format. Keys that are hidden, by a
+mask that does not show them or by minus infinity, take no part, so the bits of a query depend on the
+keys that it sees alone; one that sees none gives zeros. Scores that overflow or are no numbers give
+NaN.
 """
 
 from __future__ import annotations
@@ -48,18 +50,28 @@ def _scores(
 
 
 @leaf
+def _largest(scores: Float32, seen: Bool, low: int, high: int) -> tuple[bool, np.float32]:
+    """Return whether any key is seen, and the largest score of those that are."""
+    largest, any_seen = np.float32(-np.inf), False
+    for j in range(low, high):
+        if seen[j]:
+            any_seen = True
+            # Not max(): a NaN must not be lost.
+            if scores[j] > largest or scores[j] != scores[j]:
+                largest = scores[j]
+    return any_seen, largest
+
+
+@leaf
 def _mix(
     scores: Float32, seen: Bool, v: Float32, low: int, high: int, formats: tuple[int, int],
     out: Float32,
 ) -> None:  # fmt: skip
     """Write the weighted mean of the values of the keys that are seen."""
-    largest, any_seen = np.float32(-np.inf), False
-    for j in range(low, high):
-        if seen[j]:
-            largest, any_seen = max(largest, scores[j]), True
+    any_seen, largest = _largest(scores, seen, low, high)
     for d in range(out.size):
         out[d] = np.float32(0)
-    if not any_seen or largest == np.float32(-np.inf):
+    if not any_seen:
         return
     for j in range(low, high):
         scores[j] = np.float32(exp64(np.float64(np.float32(scores[j] - largest))))
@@ -102,6 +114,7 @@ def _attend(
                 row = added[min(b, added.shape[0] - 1), min(h, added.shape[1] - 1)]
                 line = row[min(i, row.shape[0] - 1)]
                 for j in range(low, high):
+                    seen[j] = line[j] > np.float32(-np.inf) or line[j] != line[j]
                     scores[j] = np.float32(scores[j] + line[j])
             if shown.shape[3] > 0:
                 panel = shown[min(b, shown.shape[0] - 1), min(h, shown.shape[1] - 1)]
@@ -118,6 +131,8 @@ def _masks(mask: npt.ArrayLike | None, shape: tuple[int, ...]) -> tuple[Bool, Fl
         return shown, added
     given = np.asarray(mask)
     given = given.reshape((1,) * (4 - given.ndim) + given.shape)
+    if given.ndim == 4 and given.shape[3] == 1:
+        given = np.broadcast_to(given, (*given.shape[:3], shape[3]))
     fits = given.ndim == 4 and given.shape[3] == shape[3]
     if not fits or any(
         size not in (1, whole) for size, whole in zip(given.shape, shape, strict=True)
@@ -172,6 +187,8 @@ def attention(
     """
     query, key, value = (array(n, x, np.float32) for n, x in (("q", q), ("k", k), ("v", v)))
     _check(query, key, value)
+    if window < 0 or softcap < 0.0:
+        raise ValueError(f"window is {window}, softcap {softcap}; neither may be negative")
     formats = (plain(probabilities), plain(format))
     out = np.zeros((*query.shape[:3], value.shape[3]), np.float32)
     masks = _masks(mask, (*query.shape[:3], key.shape[2]))

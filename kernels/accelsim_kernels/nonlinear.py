@@ -3,7 +3,8 @@
 A function is evaluated in binary64 and rounded once to binary32, as a unit does whose tables are
 good to the last bit; what an op leaves is then rounded to the op's format. The exponential is our
 own, so that bits do not depend on the platform's library; the error function and log1p are the
-library's, whose last bit in binary64 a rounding to binary32 does not show.
+library's. Its last bit shows nowhere but below -5 in gelu, where 1 + erf cancels and less than a
+millionth is left.
 """
 
 from __future__ import annotations

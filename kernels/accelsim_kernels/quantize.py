@@ -105,7 +105,8 @@ def quantize(x: npt.ArrayLike, scales: npt.ArrayLike, format: str) -> Codes:
     """Return the codes of float32 ``[rows, k]`` by one scale per row.
 
     ``x * (1 / scale)``, both steps rounded to binary32, then to the nearest code, ties to even,
-    saturating: int8 and int4 codes in int8, FP8 codes in uint8.
+    saturating: int8 and int4 codes in int8, FP8 codes in uint8. NaN becomes the smallest code, or
+    NaN in FP8.
 
     Raises:
         ValueError: shapes or types that do not fit, or a format that is none.
@@ -113,6 +114,8 @@ def quantize(x: npt.ArrayLike, scales: npt.ArrayLike, format: str) -> Codes:
     most = _qmax(format)
     rows = matrix("x", x, np.float32)
     by_row = vector("scales", scales, np.float32, len(rows))
+    if not (by_row > 0).all():
+        raise ValueError("scales holds a number that is not positive")
     if format in FP8:
         facts, codes = FP8[format], np.empty(rows.shape, np.uint8)
         _quantize_fp8(rows, by_row, facts.fraction, facts.bias, facts.largest, codes)

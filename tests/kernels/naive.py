@@ -252,9 +252,9 @@ def attend(
         if cap > 0.0:
             total = f32(cap * f32(tanh(f32(total / cap))))
         scores.append(f32(total + extra))
-    shown = [j for j, visible in enumerate(seen) if visible]
+    shown = [j for j, visible in enumerate(seen) if visible and added[j] != -math.inf]
     width = len(values[0])
-    if not shown or max(scores[j] for j in shown) == -math.inf:
+    if not shown:
         return [0.0] * width
     largest = max(scores[j] for j in shown)
     total, out = 0.0, [0.0] * width

@@ -117,6 +117,35 @@ def test_a_query_that_sees_nothing_gives_zeros() -> None:
         assert not found.any()
 
 
+def test_scores_that_are_no_numbers_are_not_lost() -> None:
+    q, k, v = operands(8, 1, 1, 1, 1, 3, 4)
+    options = {"scale": 1.0, "causal": False, "probabilities": "bf16", "format": "bf16"}
+    for value, index in ((np.nan, 1), (np.nan, 0)):
+        broken = k.copy()
+        broken[0, 0, index, 0] = value
+        assert np.isnan(attention(q, broken, v, **options)).all()  # type: ignore[arg-type]  # a mixed bag of options
+    huge = np.full_like(k, -3e38)
+    found = attention(np.full_like(q, 3e38), huge, v, **options)  # type: ignore[arg-type]  # as above
+    assert np.isnan(found).all()
+
+
+def test_masks_broadcast_and_hidden_values_do_not_matter() -> None:
+    q, k, v = operands(9, 2, 2, 1, 3, 4, 4)
+    options = {"scale": 0.3, "causal": False, "probabilities": "bf16", "format": "bf16"}
+    rows = np.array([True, False, True])[None, None, :, None]
+    found = attention(q, k, v, mask=rows, **options)  # type: ignore[arg-type]  # as above
+    assert not found[:, :, 1].any()
+    assert same(found[:, :, 0], attention(q, k, v, **options)[:, :, 0])  # type: ignore[arg-type]  # as above
+    hides = np.array([0.0, -np.inf, 0.0, 0.0], np.float32)
+    wild = v.copy()
+    wild[:, :, 1] = np.nan
+    shown = np.isfinite(hides)
+    assert same(
+        attention(q, k, wild, mask=hides, **options),  # type: ignore[arg-type]  # as above
+        attention(q, k, v, mask=shown, **options),  # type: ignore[arg-type]  # as above
+    )
+
+
 @pytest.mark.parametrize("threads", ["1", "3"])
 def test_batches_heads_and_threads_change_no_bit(
     threads: str, monkeypatch: pytest.MonkeyPatch
@@ -155,5 +184,7 @@ def test_what_does_not_fit_is_named() -> None:
         attention(q[:, :3], k, v, **options)  # type: ignore[arg-type]  # as above
     with pytest.raises(ValueError, match=r"q has the shape \(4, 3, 4\)"):
         attention(q[0], k, v, **options)  # type: ignore[arg-type]  # as above
+    with pytest.raises(ValueError, match="window is -1"):
+        attention(q, k, v, window=-1, **options)  # type: ignore[arg-type]  # as above
     with pytest.raises(ValueError, match=r"mask has the shape \(2, 5\)"):
         attention(q, k, v, mask=np.ones((2, 5), np.bool_), **options)  # type: ignore[arg-type]  # as above

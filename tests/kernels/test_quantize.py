@@ -87,6 +87,8 @@ def test_what_does_not_fit_is_named() -> None:
     x = np.zeros((2, 3), np.float32)
     with pytest.raises(ValueError, match=r"scales has the shape \(3,\), \(2,\) is needed"):
         quantize(x, np.ones(3, np.float32), "int8")
+    with pytest.raises(ValueError, match="scales holds a number that is not positive"):
+        quantize(x, np.array([1.0, 0.0], np.float32), "int8")
     with pytest.raises(ValueError, match="format is 'int16'"):
         quantize(x, np.ones(2, np.float32), "int16")
     with pytest.raises(ValueError, match="format is 'int8'; fp32, bf16, fp16 are allowed"):
