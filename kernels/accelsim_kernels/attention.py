@@ -9,9 +9,9 @@ For query i and the keys that it sees, ascending:
 4. ``o`` is a chain of fused multiply-adds of ``p_j v_j``, then divided by ``l``.
 
 Every step is rounded to binary32, the result to the output's format. Keys that are hidden, by a
-mask that does not show them or by minus infinity, take no part, so the bits of a query depend on the
-keys that it sees alone; one that sees none gives zeros. Scores that overflow or are no numbers give
-NaN.
+mask that does not show them or by minus infinity, take no part, so the bits of a query depend on
+the keys that it sees alone; one that sees none gives zeros. Scores that overflow or are no numbers
+give NaN.
 """
 
 from __future__ import annotations
