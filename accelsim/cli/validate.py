@@ -38,8 +38,8 @@ def validate(
         raise InputError("--predict-only writes a CSV; --json goes with a comparison")
     if output is not None:
         check_file(Path(output))
-    options.announce(values=True)
     folder = api.vectors_folder(data)
+    _announce()
     console.note(f"vectors of {folder}")
     if predict_only or output is not None:
         text = api.predict_vectors(folder)
@@ -58,8 +58,16 @@ def validate(
         raise typer.Exit(1)
 
 
+def _announce() -> None:
+    # Not options.announce: the kernels that time are not needed here, and need not be compiled.
+    from accelsim_kernels.jit import DOOR
+
+    if DOOR.cold():
+        console.note("compiling kernels, once; this takes about half a minute ...")
+
+
 def _show(found: dict[str, Any]) -> None:
-    headers = ["set", "elements", "mismatches", "", "first mismatch, or what is not computed"]
+    headers = ["set", "elements", "mismatches", "", "first mismatch, or why it failed"]
     cells = [
         (
             str(one["name"]),
@@ -77,11 +85,8 @@ def _show(found: dict[str, Any]) -> None:
 
 
 def _why(one: dict[str, Any]) -> str:
-    first, missing = one["first_mismatch"], one["not_computed"]
-    if first is not None:
-        place = ", ".join(str(i) for i in first["index"])
-        return f"{first['array']}[{place}]: {first['expected']} expected, {first['computed']} found"
-    if missing:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        return f"no kernel for {missing[0]}{more}"
-    return "nothing to compare" if not one["rows"] else ""
+    first = one["first_mismatch"]
+    if first is None:
+        return one["reason"] or ""
+    place = ", ".join(str(i) for i in first["index"])
+    return f"{first['array']}[{place}]: {first['expected']} expected, {first['computed']} found"

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import re
+import struct
+import tokenize
 import zipfile
-from collections.abc import Iterator, Mapping
+import zlib
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.npyio import NpzFile
 
 from accelsim.errors import InputError
 
@@ -21,6 +26,12 @@ Arrays = Mapping[str, Array]
 NAME = "index.json"
 #: Rules of comparison; ``tolerance`` is followed by how far, ``input`` is an operand.
 RULES = ("input", "exact", "nan_class", "tolerance", "info")
+
+#: What NumPy and zipfile raise on files that are no archives, cut off, changed or encrypted.
+_DAMAGE = (
+    OSError, ValueError, TypeError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile,
+    zlib.error, struct.error, tokenize.TokenError, SyntaxError, MemoryError, OverflowError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,19 +55,13 @@ class Index:
             if path.is_file():
                 yield set_name(file), path
 
-    def rule(self, name: str, array: str) -> str:
-        """Return how an array is compared.
-
-        Raises:
-            InputError: no line of the index says so.
-        """
+    def rule(self, name: str, array: str) -> str | None:
+        """Return how an array is compared; None: no line of the index says so."""
         for prefix, pattern, rule in self.compare:
             mine = name.startswith(prefix) if prefix.endswith("_") else name == prefix
             if mine and pattern.search(array):
                 return rule
-        raise InputError(
-            f"{self.folder / NAME}: no line of 'compare' covers array {array!r} of set {name!r}"
-        )
+        return None
 
 
 def set_name(file: str) -> str:
@@ -97,14 +102,43 @@ def read_index(folder: Path) -> Index:
     return index
 
 
-def read_arrays(path: Path) -> Arrays:
-    """Read the arrays of a file; nothing in it is executed.
+def array_names(path: Path) -> tuple[str, ...]:
+    """Return the names of a file's arrays.
 
     Raises:
-        InputError: it is damaged, or holds Python objects.
+        InputError: the file is damaged.
     """
+    with _opened(path) as file:
+        return tuple(file.files)
+
+
+def read_arrays(path: Path, names: Collection[str] | None = None) -> Arrays:
+    """Read arrays of a file; nothing in it is executed.
+
+    Args:
+        path: the file.
+        names: which arrays; None: all.
+
+    Raises:
+        InputError: it is damaged, or holds something else than plain arrays.
+    """
+    with _opened(path) as file:
+        wanted = file.files if names is None else names
+        arrays = {name: file[name] for name in wanted}
+        for name, array in arrays.items():
+            if not isinstance(array, np.ndarray):
+                raise ValueError(f"{name} is no array")
+        return arrays
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[NpzFile]:
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        with path.open("rb") as file:
+            data = np.load(file, allow_pickle=False)
+            if not isinstance(data, NpzFile):
+                raise ValueError("it holds a single array")
+            with data:
+                yield data
+    except _DAMAGE as error:
         raise InputError(f"{path}: not a readable npz of plain arrays ({error})") from None

@@ -5,9 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from accelsim.errors import InputError
-from accelsim.validate.catalog import OUTPUTS, Output, find
-from accelsim.validate.index import Arrays, Index, read_arrays, read_index
+from accelsim.validate.catalog import Arrays, Unfit, derivable, find
+from accelsim.validate.index import Index, array_names, read_arrays, read_index
+from accelsim.validate.result import SetResult, Validation
+
+__all__ = ["SetResult", "Validation", "folder_of", "predictions", "validate_kernels"]
 
 Array = npt.NDArray[Any]
 
@@ -26,61 +25,10 @@ Array = npt.NDArray[Any]
 SHIPPED = Path(__file__).parent / "vectors"
 #: The environment variable that names a folder of measurements, and the vectors' place in it.
 REFERENCE, PART = "ACCELSIM_REFERENCE", "numerics"
-
-
-@dataclass(frozen=True)
-class SetResult:
-    """What comparing one file gave.
-
-    Attributes:
-        name: of the set.
-        rows: output elements that were compared.
-        mismatches: how many of them differ.
-        first_mismatch: array, index, what was expected and what was computed.
-        not_computed: output arrays that nothing computes.
-        goal: most mismatches with which the set passes.
-    """
-
-    name: str
-    rows: int
-    mismatches: int
-    first_mismatch: dict[str, Any] | None
-    not_computed: tuple[str, ...]
-    goal: int
-
-    @property
-    def passed(self) -> bool:
-        """Whether every output was computed and nothing differs."""
-        return self.mismatches <= self.goal and not self.not_computed and self.rows > 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            "name": self.name, "rows": self.rows, "passed": self.passed, "goal": self.goal,
-            "mismatches": self.mismatches, "first_mismatch": self.first_mismatch,
-            "not_computed": list(self.not_computed),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Validation:
-    """The sets of one folder."""
-
-    what: str
-    folder: Path
-    sets: tuple[SetResult, ...]
-
-    @property
-    def passed(self) -> bool:
-        """Whether every set passed."""
-        return all(result.passed for result in self.sets)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
-        return {
-            "schema_version": 1, "what": self.what, "passed": self.passed,
-            "sets": [result.to_dict() for result in self.sets],
-        }  # fmt: skip
+#: Rules of arrays that are not computed.
+_GIVEN = ("input", "info")
+#: Rules by which bits compare.
+_BITWISE = ("exact", "nan_class")
 
 
 def folder_of(data: str | None) -> Path:
@@ -101,72 +49,71 @@ def goal(what: str, name: str) -> Any:
 def validate_kernels(folder: Path) -> Validation:
     """Compute and compare every output array of a folder.
 
+    An array that cannot be interpreted is never a pass: it is named in ``not_computed`` of its set.
+
     Raises:
-        InputError: the folder, its index or a file cannot be read, or an array is in no rule.
+        InputError: the folder, its index or a file cannot be read.
     """
     index = read_index(folder)
-    sets = tuple(_validate(index, name, path) for name, path in index.present())
+    sets = tuple(_validate(index, name, read_arrays(path)) for name, path in index.present())
     return Validation("kernels", folder, sets)
 
 
-def _validate(index: Index, name: str, path: Path) -> SetResult:
-    arrays = read_arrays(path)
-    rows, mismatches, first, missing = 0, 0, None, []
+def _validate(index: Index, name: str, arrays: Arrays) -> SetResult:
+    rows, mismatches, first, not_computed = 0, 0, None, {}
     for array, expected in arrays.items():
         rule = index.rule(name, array)
-        if rule in ("input", "info"):
+        if rule in _GIVEN:
             continue
-        found = _computed(path, arrays, find(name, array))
-        if found is None or rule.startswith("tolerance"):
-            missing.append(array)
+        try:
+            found, wrong = _compared(name, array, rule, arrays)
+        except Unfit as why:
+            not_computed[array] = str(why)
             continue
-        wrong = _different(path, array, expected, found, rule == "nan_class")
         rows += expected.size
         mismatches += int(wrong.sum())
         if first is None and wrong.any():
             first = _first(array, wrong, expected, found)
-    return SetResult(name, rows, mismatches, first, tuple(missing), goal("kernels", "mismatches"))
+    return SetResult(name, rows, mismatches, first, not_computed, goal("kernels", "mismatches"))
 
 
-def _computed(
-    path: Path, arrays: Arrays, found: tuple[Output, str, re.Match[str]] | None
-) -> Array | None:
-    """Return what a kernel makes of an array's operands; None when no kernel is known for it."""
-    if found is None:
-        return None
-    output, name, match = found
-    case = {
-        key.removeprefix(f"{name}__"): value
-        for key, value in arrays.items()
-        if key.startswith(f"{name}__")
-    }
-    absent = [need for need in output.needs if need not in case]
-    if absent:
-        raise InputError(f"{path}: {name}__{output.role} needs {name}__{absent[0]}, not there")
-    try:
-        return output.compute(case, match)
-    except (ValueError, TypeError, IndexError) as error:
-        raise InputError(
-            f"{path}: {name}__{output.role}: its operands do not fit: {error}"
-        ) from None
+def _compared(
+    name: str, array: str, rule: str | None, arrays: Arrays
+) -> tuple[Array, npt.NDArray[np.bool_]]:
+    """Return an output as a kernel computes it, and where it differs from the expected one.
+
+    Raises:
+        Unfit: the array cannot be interpreted.
+    """
+    if rule is None:
+        raise Unfit("no line of 'compare' in the index covers it")
+    if rule not in _BITWISE:
+        raise Unfit(f"nothing compares by {rule!r} yet")
+    job = find(name, array)
+    if job is None:
+        raise Unfit("no kernel computes it")
+    expected, found = arrays[array], job.compute(arrays)
+    if (expected.dtype, expected.shape) != (found.dtype, found.shape):
+        raise Unfit(
+            f"it is {expected.dtype} {expected.shape}; its operands give {found.dtype} "
+            f"{found.shape}"
+        )
+    return found, _different(expected, found, rule == "nan_class", job.nan_above)
 
 
 def _different(
-    path: Path, array: str, expected: Array, found: Array, any_nan: bool
+    expected: Array, found: Array, any_nan: bool, nan_above: int | None
 ) -> npt.NDArray[np.bool_]:
-    if expected.shape != found.shape:
-        raise InputError(
-            f"{path}: {array} has the shape {expected.shape}; its operands give {found.shape}"
-        )
-    if not np.issubdtype(expected.dtype, np.floating):
-        nans = np.zeros(expected.shape, np.bool_)
-        if any_nan and array.partition("__")[0] in ("e4m3fn", "e5m2"):
-            low = 0x7E if array.startswith("e4m3fn") else 0x7C
-            nans = ((expected & 0x7F) > low) & ((found & 0x7F) > low)
-        return np.asarray((expected != found) & ~nans)
-    both = np.isnan(expected) & np.isnan(found) if any_nan else np.zeros(expected.shape, np.bool_)
-    signs = np.signbit(expected) != np.signbit(found)
-    return np.asarray(((expected != found) | signs) & ~both)
+    if np.issubdtype(expected.dtype, np.floating):
+        nans = np.isnan(expected) & np.isnan(found)
+        signs = np.signbit(expected) != np.signbit(found)
+        wrong = ((expected != found) & ~nans) | signs
+        return np.asarray(wrong & ~nans if any_nan else wrong)
+    wrong = expected != found
+    if any_nan and nan_above is not None:
+        magnitude = expected.dtype.type(np.iinfo(expected.dtype).max >> 1)
+        wrong &= ~((expected & magnitude > nan_above) & (found & magnitude > nan_above))
+    return np.asarray(wrong)
 
 
 def _first(
@@ -174,44 +121,49 @@ def _first(
 ) -> dict[str, Any]:
     place = tuple(int(i) for i in np.argwhere(wrong)[0])
     return {
-        "array": array, "index": list(place), "expected": str(expected[place]),
-        "computed": str(found[place]),
+        "array": array, "index": list(place), "expected": _text(expected[place]),
+        "computed": _text(found[place]),
     }  # fmt: skip
+
+
+def _text(value: Any) -> str:
+    """Return bits and codes in hexadecimal, everything else as it is."""
+    if isinstance(value, np.unsignedinteger):
+        return f"0x{int(value):0{2 * value.itemsize}x}"
+    return str(value)
 
 
 def predictions(folder: Path) -> str:
     """Return a CSV with every output that the operands of a folder allow, a line per element.
 
     Columns: file, row (place of the element in the flattened array), metric (name of the array),
-    predicted (the bits as a whole number, or the number itself). Expected arrays are not read.
+    predicted (the bits as a whole number, or the number itself). Expected arrays are not read:
+    what is computed from one is computed from its prediction, and one that nothing computes keeps
+    one line, with an empty cell.
 
     Raises:
-        InputError: as ``validate_kernels``.
+        InputError: the folder, its index or the operands cannot be read.
     """
     index = read_index(folder)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(("file", "row", "metric", "predicted"))
     for name, path in index.present():
-        arrays = read_arrays(path)
-        operands = {key: v for key, v in arrays.items() if index.rule(name, key) == "input"}
-        for array in _derivable(name, operands):
-            found = _computed(path, operands, find(name, array))
-            flat = [] if found is None else found.reshape(-1).tolist()
-            writer.writerows((path.name, row, array, value) for row, value in enumerate(flat))
+        rules = {array: index.rule(name, array) for array in array_names(path)}
+        known = dict(read_arrays(path, [a for a, rule in rules.items() if rule == "input"]))
+        asked = [array for array, rule in rules.items() if rule not in _GIVEN]
+        for array in dict.fromkeys([*derivable(name, known), *asked]):
+            found = _predicted(name, array, known)
+            cells: list[Any] = [""] if found is None else found.reshape(-1).tolist()
+            writer.writerows((path.name, row, array, cell) for row, cell in enumerate(cells))
+            known |= {} if found is None else {array: found}
     return out.getvalue()
 
 
-def _derivable(name: str, operands: Arrays) -> Iterator[str]:
-    """Yield the outputs whose operands are all there, in the order of the table."""
-    cases: Sequence[str] = list(dict.fromkeys(key.rpartition("__")[0] for key in operands))
-    for output in OUTPUTS:
-        if output.set != name:
-            continue
-        if not output.role:
-            yield output.case
-            continue
-        for case in cases:
-            here = all(f"{case}__{need}" in operands for need in output.needs)
-            if here and re.fullmatch(output.case, case):
-                yield f"{case}__{output.role}"
+def _predicted(name: str, array: str, known: Arrays) -> Array | None:
+    """Return an output that follows from what is known; None when it does not."""
+    job = find(name, array)
+    try:
+        return None if job is None else job.compute(known)
+    except Unfit:
+        return None

@@ -18,6 +18,17 @@ import numpy.typing as npt
 
 from tests.kernels import naive
 from tests.kernels.support import codes, numbers
+from tests.kernels.vector_operands import (
+    ATTENTIONS,
+    EDGES,
+    Attention,
+    b16,
+    b32,
+    bf16,
+    categories,
+    fp8_operands,
+    rounded_bf16,
+)
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -25,8 +36,10 @@ Arrays = dict[str, Array]
 HOW = "operands: seeded NumPy generators; outputs: plain Python integers and fractions"
 COMPARE = (
     ("sparse24_int8", "__(sums|keep|values|indices)$", "exact"),
+    ("quantize", "_saturated__scales$", "input"),
     ("quantize", "__(absmax|scales|codes|y)$", "exact"),
-    ("rounding", "__y$", "exact"),
+    ("rounding", "^fp8_.*__y$", "exact"),
+    ("rounding", "__y$", "nan_class"),
     ("vector", "__y$", "exact"),
     ("attention", "__out$", "exact"),
     ("int8", "__sums$", "exact"),
@@ -36,35 +49,12 @@ COMPARE = (
 )  # fmt: skip
 
 
-def b32(values: Any) -> Array:
-    return np.asarray(values, np.float32).view(np.uint32)
-
-
-def b16(values: Any) -> Array:
-    return (b32(values) >> 16).astype(np.uint16)
-
-
-def bf16(seed: int, *shape: int, spread: int = 6) -> Array:
-    flat = [naive.rounded(x, "bf16") for x in numbers(seed, *shape, spread=spread).ravel().tolist()]
-    return np.array(flat, np.float32).reshape(shape)
-
-
-def categories(seed: int, m: int, k: int) -> Mapping[str, Array]:
-    """Rows of numbers that a sum finds hard."""
-    mixed = bf16(seed, m, k, spread=30)
-    cancel = bf16(seed + 1, m, k)
-    cancel[:, 1::2] = -cancel[:, ::2][:, : cancel[:, 1::2].shape[1]]
-    small = (bf16(seed + 2, m, k).astype(np.float64) * 2.0**-120).ravel().tolist()
-    tiny = np.array([naive.rounded(x, "bf16") for x in small], np.float32).reshape(m, k)
-    sparse = np.where(np.random.default_rng(seed).random((m, k)) < 0.7, 0, bf16(seed + 3, m, k))
-    return {"normal": bf16(seed + 4, m, k), "mixed": mixed, "cancel": cancel, "tiny": tiny,
-            "sparse": sparse.astype(np.float32)}  # fmt: skip
-
-
 def int8() -> Arrays:
     found: Arrays = {}
     for i, (m, n, k) in enumerate(((1, 1, 1), (3, 70, 33), (7, 5, 64), (6, 64, 130))):
         a, b = codes(i, m, k), codes(i + 50, n, k)
+        if i == 1:
+            a[0] = 0
         if i == 2:
             a[:], b[:] = -128, -128
         found |= {f"c{i}__a": a, f"c{i}__b": b}
@@ -101,8 +91,7 @@ def sparse24_int8() -> Arrays:
 
 def bf16_products() -> Arrays:
     found: Arrays = {}
-    for i, (name, a) in enumerate(categories(7, 4, 40).items()):
-        b = bf16(i + 60, 9, 40)
+    for name, (a, b) in categories(7, 4, 9, 39).items():
         wanted = naive.matmul_chain(a.tolist(), b.tolist())
         found |= {f"{name}__a": b16(a), f"{name}__b": b16(b), f"{name}__sums": b32(wanted)}
     return found
@@ -111,14 +100,12 @@ def bf16_products() -> Arrays:
 def fp8() -> Arrays:
     found: Arrays = {}
     for fmt, largest, bias, fraction in (("fp8_e4m3", 0x7E, 7, 3), ("fp8_e5m2", 0x7B, 15, 2)):
-        rng = np.random.default_rng(3)
-        operands = [
-            (rng.integers(0, largest + 1, s) | (rng.integers(0, 2, s) << 7)).astype(np.uint8)
-            for s in ((5, 32), (7, 32))
-        ]
-        a, b = ([[_fp8(c, fraction, bias) for c in row] for row in o.tolist()] for o in operands)
-        found |= {f"{fmt}__a": operands[0], f"{fmt}__b": operands[1]}
-        found[f"{fmt}__sums"] = b32(naive.matmul_chain(a, b))
+        for kind, operands in fp8_operands(largest, fraction).items():
+            a, b = ([[_fp8(c, fraction, bias) for c in row] for row in o.tolist()]
+                    for o in operands)  # fmt: skip
+            case = f"{fmt}_{kind}"
+            found |= {f"{case}__a": operands[0], f"{case}__b": operands[1]}
+            found[f"{case}__sums"] = b32(naive.matmul_chain(a, b))
     return found
 
 
@@ -132,37 +119,50 @@ def _fp8(code: int, fraction: int, bias: int) -> float:
 
 def attention() -> Arrays:
     found: Arrays = {}
-    for i, (s, t, causal, masked) in enumerate(((4, 4, True, False), (2, 5, False, True))):
-        q, k, v = (
-            bf16(i, 1, 2, s, 4, spread=1),
-            bf16(i + 9, 1, 1, t, 4, spread=1),
-            bf16(i, 1, 1, t, 3),
-        )
-        mask = np.random.default_rng(i).random((1, 1, s, t)) < 0.7
-        out = []
-        for head in range(2):
-            for row in range(s):
-                seen = [j <= t - s + row or not causal for j in range(t)]
-                seen = [a and (not masked or bool(mask[0, 0, row, j])) for j, a in enumerate(seen)]
-                out.append(naive.attend(
-                    q[0, head, row].tolist(), k[0, 0].tolist(), v[0, 0].tolist(), seen, [0.0] * t,
-                    (0.5, 0.0), ("bf16", "bf16"),
-                ))  # fmt: skip
+    for i, case in enumerate(ATTENTIONS):
+        q = bf16(i, 1, case.heads, case.queries, 4, spread=1)
+        k = bf16(i + 9, 1, case.groups, case.keys, 4, spread=1)
+        v = bf16(i + 20, 1, case.groups, case.keys, 3)
+        rng = np.random.default_rng(i)
+        mask: Array = rng.random((1, 1, case.queries, case.keys)) < 0.7
+        mask[0, 0, 0] = case.mask != "shown"  # a query that sees nothing
+        if case.mask == "added":
+            mask = bf16(i + 30, 1, case.heads, case.queries, case.keys, spread=1)
         found |= {f"c{i}__q": b16(q), f"c{i}__k": b16(k), f"c{i}__v": b16(v)}
-        found |= {f"c{i}__scale": b32([0.5]), f"c{i}__causal": np.array([causal])}
-        found |= {f"c{i}__mask": mask} if masked else {}
-        found[f"c{i}__out"] = b16(np.array(out).reshape(1, 2, s, 3))
+        found |= {f"c{i}__scale": b32([0.5]), f"c{i}__causal": np.array([case.causal])}
+        found |= {f"c{i}__window": np.array([case.window])} if case.window else {}
+        found |= {f"c{i}__softcap": b32([case.softcap])} if case.softcap else {}
+        if case.mask:
+            found[f"c{i}__mask"] = mask if case.mask == "shown" else b32(mask)
+        found[f"c{i}__out"] = b16(_attended(case, q, k, v, mask))
     return found
+
+
+def _attended(case: Attention, q: Array, k: Array, v: Array, mask: Array) -> Array:
+    out = np.zeros((1, case.heads, case.queries, v.shape[3]), np.float32)
+    for head, row in np.ndindex(case.heads, case.queries):
+        group, seen, last = head * case.groups // case.heads, [], case.keys - case.queries + row
+        for j in range(case.keys):
+            near = not case.window or j > last - case.window
+            shown = case.mask != "shown" or bool(mask[0, 0, row, j])
+            seen.append(shown and (not case.causal or (j <= last and near)))
+        added = mask[0, head, row].tolist() if case.mask == "added" else [0.0] * case.keys
+        out[0, head, row] = naive.attend(
+            q[0, head, row].tolist(), k[0, group].tolist(), v[0, group].tolist(), seen, added,
+            (0.5, case.softcap), ("bf16", "bf16"),
+        )  # fmt: skip
+    return out
 
 
 def vector() -> Arrays:
     found: Arrays = {}
-    x = np.concatenate([bf16(1, 40, spread=3), np.array([0, -0.0, 1e-3, 80, -80], np.float32)])
-    x = np.array([naive.rounded(v, "bf16") for v in x.tolist()], np.float32)
+    edges = [0, -0.0, 1e-3, 80, -80, 1e30, -1e30, 1e-39, -1e-39, 0.0009, 3, -3, 6]
+    x = np.concatenate([bf16(1, 40, spread=3), rounded_bf16(edges)])
     for fn in naive.ACTIVATIONS:
         found[f"{fn}__x"] = b16(x)
         found[f"{fn}__y"] = b16([naive.activation(v, fn, "bf16") for v in x.tolist()])
-    rows, weight, bias = bf16(2, 3, 37), bf16(3, 37), bf16(4, 37)
+    rows, weight, bias = bf16(2, 5, 37), bf16(3, 37), bf16(4, 37)
+    rows[1], rows[2], rows[3] = bf16(5, 37, spread=20), rows[2] * np.float32(2.0**-70), 0.0
     found["softmax__x"] = b16(rows)
     found["softmax__y"] = b16([naive.softmax(row, "bf16") for row in rows.tolist()])
     for fn, shift in (("rms_norm", None), ("layer_norm", bias.tolist())):
@@ -180,7 +180,7 @@ def quantize() -> Arrays:
     for fmt in naive.QMAX:
         for scale in ("fp32", "fp16"):
             x = numbers(5, 4, 30, spread=12)
-            x[3] = 0.0
+            x[2], x[3] = x[2] * np.float32(2.0**-125), 0.0
             largest = [max(abs(v) for v in row) for row in x.tolist()]
             steps = [naive.scale(v, fmt, scale) for v in largest]
             made = [
@@ -190,6 +190,7 @@ def quantize() -> Arrays:
             case = f"{fmt}_{scale}"
             found |= {f"{case}__x": b32(x), f"{case}__absmax": b32(largest)}
             found |= {f"{case}__scales": b32(steps), f"{case}__codes": _codes(made, fmt)}
+        found |= _saturated(fmt)
     sums = np.random.default_rng(6).integers(-(2**31), 2**31, (5, 9)).astype(np.int32)
     rows, columns, bias = np.abs(numbers(7, 5)), np.abs(numbers(8, 9)), numbers(9, 9)
     found |= {"rescale__sums": sums, "rescale__rows": b32(rows), "rescale__columns": b32(columns)}
@@ -202,19 +203,32 @@ def quantize() -> Arrays:
     return found
 
 
+def _saturated(fmt: str) -> Arrays:
+    """Numbers beyond the largest code of a scale that comes from elsewhere."""
+    x, case = numbers(15, 2, 30, spread=4), f"{fmt}_fp32_saturated"
+    steps = [float(np.abs(row).max()) / naive.QMAX[fmt] / 8 for row in x]
+    steps = [naive.f32(step) for step in steps]
+    made = [
+        [naive.quantize(v, step, fmt) for v in row]
+        for row, step in zip(x.tolist(), steps, strict=True)
+    ]
+    return {f"{case}__x": b32(x), f"{case}__scales": b32(steps),
+            f"{case}__codes": _codes(made, fmt)}  # fmt: skip
+
+
 def _codes(made: list[list[float]], fmt: str) -> Array:
     if not fmt.startswith("fp8"):
         return np.array(made, np.int8)
     fraction, bias = (3, 7) if fmt == "fp8_e4m3" else (2, 15)
     table = {_fp8(code, fraction, bias): code for code in range(128)}
-    signed = [[table[abs(v)] | (0x80 if np.signbit(v) else 0) for v in row] for row in made]
-    return np.array(signed, np.uint8)
+    signs = np.signbit(np.array(made)).astype(np.uint8) << 7
+    codes = np.array([[0x7F if v != v else table[abs(v)] for v in row] for row in made], np.uint8)
+    return np.asarray(codes | signs)
 
 
 def rounding() -> Arrays:
-    x = numbers(11, 300, spread=40)
-    ties = np.array([1 + 2.0**-8, 1 + 3 * 2.0**-8, 2.0**-25, 65519, 65520, 3.4e38], np.float32)
-    x = np.concatenate([x, ties, -ties, np.array([0.0, -0.0, np.inf, -np.inf], np.float32)])
+    edges = np.array(EDGES, np.float32)
+    x = np.concatenate([numbers(11, 300, spread=40), edges, -edges])
     found: Arrays = {}
     for fmt in ("bf16", "fp16"):
         found[f"{fmt}__x"] = b32(x)
