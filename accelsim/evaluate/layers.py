@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -169,22 +169,16 @@ class _Reader:
         self, step: Step, coded: Step, part: Any, chip: ChipNumerics, shape: tuple[int, ...]
     ) -> Array:
         """Run a product, and the rescaling behind it, on a few rows in the chip's arithmetic."""
-        made: Any = part
-        for one, ins in ((coded, [part, *coded.ins[1:]]), (step, None)):
-            if ins is None and one is coded:
-                continue
-            outs = tuple(
-                _reshaped(t, shape, self.annotated.tensors[t].format) for t in one.op.outputs
-            )
-            tensors = self.annotated.ins(one.op)
-            made = compute(Call(one.op, tensors, outs, ins or [made], chip))[0]
+        made = self._again(coded, [part, *coded.ins[1:]], chip, shape)
+        if step is not coded:
+            made = self._again(step, [made], chip, shape)
         return np.asarray(made, np.float64)
 
-
-def _reshaped(name: str, shape: tuple[int, ...], fmt: str) -> Any:
-    from accelsim.graph.ir import Tensor
-
-    return Tensor(name, shape, format=fmt)
+    def _again(
+        self, step: Step, ins: Sequence[Any], chip: ChipNumerics, shape: tuple[int, ...]
+    ) -> Any:
+        outs = tuple(replace(tensor, shape=shape) for tensor in self.annotated.outs(step.op))
+        return compute(Call(step.op, self.annotated.ins(step.op), outs, ins, chip))[0]
 
 
 def _rows_of(value: Any, rows: Array) -> Any:

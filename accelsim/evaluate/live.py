@@ -6,6 +6,7 @@ real tensors, and what it rounds is then overwritten by what the chip would have
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -40,6 +41,10 @@ STORAGE: Mapping[str, torch.dtype] = {
 }  # fmt: skip
 
 
+#: Calls whose graphs are kept: an evaluation makes thousands.
+KEPT_CALLS = 64
+
+
 class _ModuleValues:
     """Weights of a live module, which must not change while it runs on the chip."""
 
@@ -58,7 +63,7 @@ class LiveModel(Recorder):
     """Answers a torch model's functions by a chip's kernels while it is running.
 
     Attributes:
-        calls: the graph of every call of the model so far, as it was executed.
+        calls: the graphs of the last calls of the model, as they were executed.
     """
 
     def __init__(self, module: torch.nn.Module, recipe: Recipe, chip: ChipNumerics) -> None:
@@ -71,7 +76,7 @@ class LiveModel(Recorder):
                     f"{recipe.storage}: load the model on the CPU with dtype={wanted}"
                 )
         self.recipe, self.chip = recipe, chip
-        self.calls: list[Graph] = []
+        self.calls: deque[Graph] = deque(maxlen=KEPT_CALLS)
         self._stored = StoredModel(_ModuleValues(module))
         self._before: dict[int, torch.Tensor] = {}
 

@@ -1,6 +1,48 @@
-"""Number formats and the arithmetic of matrix units, as data that descriptions refer to."""
+"""Number formats, the arithmetic of matrix units, and kernels that give their bits.
+
+Formats and presets are data that need neither NumPy nor Numba. Kernels are loaded with the first
+name that is used of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
 
 from accelsim_kernels.formats import FORMATS, NumberFormat
 from accelsim_kernels.presets import PRESETS, Arithmetic
 
-__all__ = ["FORMATS", "PRESETS", "Arithmetic", "NumberFormat"]
+#: Module → the public names that it defines.
+_MODULES = {
+    "attention": ("attention",),
+    "cast": ("all_finite", "decode_fp8", "encode_fp8"),
+    "integer": (
+        "PackedInt4", "PackedInt8", "matmul_int4", "matmul_int8", "pack_int4", "unpack_int4",
+    ),
+    "matmul": ("PackedChain", "matmul_chain", "matmul_fp64"),
+    "nonlinear": ("activation", "exp", "softmax"),
+    "normalize": ("layer_norm", "rms_norm", "row_sum"),
+    "quantize": (
+        "QMAX", "absmax", "dequantize", "quantize", "quantize_weight", "rescale", "scales",
+    ),
+    "rounding": ("round_to",),
+    "sparse": ("compress_2to4", "decompress_2to4", "matmul_2to4", "prune_2to4"),
+    "tile": ("has_vnni",),
+}  # fmt: skip
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
+#: Modules of the same name as the one thing in them: their name means the module.
+_SHADOWED = frozenset(_MODULES) & frozenset(_HOMES)
+
+__all__ = [  # the names of kernels are in the table above
+    "FORMATS", "PRESETS", "Arithmetic", "NumberFormat", *sorted(set(_HOMES) - _SHADOWED),
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES or name in _SHADOWED:
+        raise AttributeError(f"module 'accelsim_kernels' has no attribute {name!r}")
+    return getattr(import_module(f"accelsim_kernels.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from accelsim.evaluate import task
+from accelsim.evaluate.truth import Truth
+from accelsim.graph.zoo import load
 from accelsim.graph.zoo.tiny.problems import LEVELS, SHARES, Problem, problems, stream
 from tests.tiny import encoder, running
 
@@ -95,3 +97,18 @@ def test_one_pass_scores_as_a_greedy_decoder_does() -> None:
         for _ in problem.answer:
             tokens.append(int(model.logits(np.array([tokens]))[0, -1].argmax()))
         assert (tuple(tokens[len(problem.prompt) :]) == problem.answer) == right
+
+
+def test_the_shipped_model_answers_as_trained() -> None:
+    """A model that knows nothing, or always says the same, turns this red."""
+    given = task.asked(400)
+    right = Truth(load("tiny")).solved(400, quiet)
+    assert 0.85 <= sum(right) / 400 <= 0.97
+    by_level = {
+        level: [ok for ok, problem in zip(right, given, strict=True) if problem.level == level]
+        for level in LEVELS
+    }
+    shares = {level: sum(found) / len(found) for level, found in by_level.items()}
+    assert shares[1] > 0.98
+    assert shares[2] > 0.95
+    assert shares[2] > shares[3] > shares[4] > 0.5
