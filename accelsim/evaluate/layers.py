@@ -127,7 +127,7 @@ class _Reader:
         plain = [self._uncoded(op, name) for name in op.inputs]
         coded = step if step.op.name == op.name or product is None else product
         stored = [_as_numbers(value) for value in coded.ins]
-        if self.sampling is not None and op.kind in ("matmul", "attention", "batched_matmul"):
+        if self.sampling is not None and op.kind == "matmul":
             return self._sampled(op, step, coded, plain, far)
         exact, given = ideal(op, plain), ideal(op, stored)
         if exact is None or given is None:

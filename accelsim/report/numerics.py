@@ -27,6 +27,8 @@ _MODES = {
     "fast": "fast: the chip's number formats, added up in the host's floating point",
 }
 _NO_ERROR = "no error"
+#: What the causes are averaged over: without sampling, and with it.
+_AVERAGED = ("layers that multiply", "layers that multiply; products on sampled rows")
 
 
 def decibels(value: float | None, stderr: float | None = None) -> str:
@@ -64,7 +66,8 @@ def facts(run: Run) -> list[tuple[str, str]]:
     if causes:
         texts = (_NO_ERROR if v is None else f"{decibels(v)} dB" for _, v in causes)
         words = (f"{cause} {text}" for (cause, _), text in zip(causes, texts, strict=True))
-        found.append(("SQNR by cause", f"{', '.join(words)}  (mean of layers that multiply)"))
+        over = _AVERAGED[totals["numerics_mode"] == "sampled"]
+        found.append(("SQNR by cause", f"{', '.join(words)}  (mean of {over})"))
     if (error := totals.get("max_abs_error")) is not None:
         found.append(("largest error", f"{error:.3g}  (of a final logit)"))
     if (divergence := totals.get("kl_divergence")) is not None:

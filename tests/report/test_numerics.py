@@ -46,6 +46,7 @@ def test_the_gap_stands_right_under_a_score_that_is_not_exact(small_run: Run, mo
     names = [name for name, _ in found]
     assert names.index("gap to exact") == names.index(f"exact match, {mode}") + 1
     assert dict(found)["values"].startswith(f"{mode}: ")
+    assert ("products on sampled rows" in dict(found)["SQNR by cause"]) == (mode == "sampled")
     assert dict(found)["gap to exact"] == (
         "+3.1 points: 93.8 % fast, 90.6 % exact on the same 32 problems; logits 45.2 dB apart"
     )

@@ -105,7 +105,8 @@ def test_one_layer_may_be_both_and_no_layer_may_be_wrong(make_run: Make, make_la
     for name in ("sqnr_quantization_db", "sqnr_arithmetic_db"):
         one["layers"][0][name] = None
     assert plots.plot_errors(one).get_title(loc="left") == (
-        "No layer has an error of its own\nMost time: fc, no error of its own, 100 % of the time"
+        "No layer has a measured error of its own\n"
+        "Most time: fc, no own error measured, 100 % of the time"
     )
 
 

@@ -62,7 +62,8 @@ PLOTS: Mapping[str, Plot] = {
         "Signal-to-noise ratio (SQNR) of every executed op, in order, over its share of the run's "
         "time and energy. Dots and triangles are what the op itself adds, by number formats and by "
         "the order and width of the chip's sums; the line is what has added up until there, "
-        "against the checkpoint in FP32. Hollow marks lie beyond the edge; no mark means no error.",
+        "against the checkpoint in FP32. Hollow marks lie beyond the edge; no mark means no error, "
+        "or none measured.",
     ),
     "area": Plot(
         plot_area,

@@ -118,10 +118,10 @@ def _finding(rows: Sequence[Row], marked: dict[int, str], width: int) -> str:
     for index, colour in marked.items():
         row = rows[index]
         own, share = own_error(row), percent(row["cycles_share"])
-        error = f"{own[0]:.1f} dB ({own[1]})" if own else "no error of its own"
+        error = f"{own[0]:.1f} dB ({own[1]})" if own else "no own error measured"
         texts[colour] = f"{ellipsis(plain(row['name']), width)}, {error}, {share} of the time"
     if _WORST not in texts:
-        return f"No layer has an error of its own\nMost time: {texts[_LONGEST]}"
+        return f"No layer has a measured error of its own\nMost time: {texts[_LONGEST]}"
     if _LONGEST not in texts:
         return f"Least exact and most time: {texts[_WORST]}"
     return f"Least exact: {texts[_WORST]}\nMost time: {texts[_LONGEST]}"
