@@ -93,6 +93,12 @@ def _table(fmt: str) -> Float32:
     return np.array(found, np.float32)
 
 
+@leaf
+def _decode(codes: UInt8, numbers: Float32, out: Float32) -> None:
+    for i in range(codes.size):
+        out[i] = numbers[codes[i]]
+
+
 def decode_fp8(codes: npt.ArrayLike, format: str) -> Float32:
     """Return the float32 numbers of uint8 codes.
 
@@ -100,8 +106,10 @@ def decode_fp8(codes: npt.ArrayLike, format: str) -> Float32:
         ValueError: another type than uint8, or no FP8 format.
     """
     _facts(format)
-    found: Float32 = _table(format)[array("codes", codes, np.uint8)]
-    return found
+    given = array("codes", codes, np.uint8)
+    out = np.empty(given.shape, np.float32)
+    _decode(given.reshape(-1), _table(format), out.reshape(-1))
+    return out
 
 
 @leaf

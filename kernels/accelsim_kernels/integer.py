@@ -8,6 +8,8 @@ loop gives the same bits.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import matrix
-from accelsim_kernels.jit import kernel, leaf, rows_in_threads
+from accelsim_kernels.jit import kernel, leaf, rows_in_threads, threads
 from accelsim_kernels.tile import (
     COLUMNS,
     ROWS,
@@ -38,7 +40,13 @@ LONGEST = 2**31 // (128 * 128) - 1
 #: What makes a signed byte unsigned.
 _OFFSET = 128
 _SIGNS = np.uint32(0x80808080)
-_BLOCK, _LEAST = 96, 64
+_LINE = 64
+#: Rows whose codes are laid out together: weights are read from memory once for all of them.
+_BLOCK = 384
+#: Least rows of a thread.
+_LEAST = 64
+#: Multiplications that are worth a thread, 0.6 ms: handing work over was measured at 0.1 to 0.3 ms.
+_WORTH = 1 << 27
 _LOW, _HIGH = -8, 7
 
 
@@ -118,11 +126,12 @@ def _unpack_nibbles(packed: UInt8, codes: Int8) -> None:
 
 @kernel
 def _product8(
-    words: UInt32, panels: Int8, bias: Int32, vnni: bool, out: Int32, first: int, last: int
-) -> None:
+    words: UInt32, panels: Int8, bias: Int32, vnni: bool, out: Int32, first: int, last: int,
+    low: int, high: int,
+) -> None:  # fmt: skip
     steps, columns = words.shape[1], out.shape[1]
     flat = panels.reshape(-1).view(np.int32)
-    tiles = _BLOCK // ROWS
+    tiles = min(_BLOCK, last - first + ROWS - 1) // ROWS
     rows = np.zeros((tiles, steps * ROWS), np.int32)
     sums = np.empty((ROWS, COLUMNS), np.int32)
     ones = np.ones(COLUMNS, np.float32)
@@ -130,7 +139,7 @@ def _product8(
         count = min(tiles, (last - block + ROWS - 1) // ROWS)
         for tile in range(count):
             _pack_rows(words, block + tile * ROWS, rows[tile])
-        for panel in range(panels.shape[0]):
+        for panel in range(low, high):
             width = min(COLUMNS, columns - panel * COLUMNS)
             for tile in range(count):
                 at = panel * steps * COLUMNS
@@ -147,7 +156,7 @@ def _product8(
 @kernel
 def _product4(
     words: UInt32, packed: UInt8, bias: Int32, scales: Float32, vnni: bool, out: Float32,
-    first: int, last: int,
+    first: int, last: int, low: int, high: int,
 ) -> None:  # fmt: skip
     groups, steps, columns = words.shape[1], words.shape[2], out.shape[1]
     count = (last - first + ROWS - 1) // ROWS
@@ -158,7 +167,7 @@ def _product4(
     codes = np.empty(steps * COLUMNS * 4, np.int8)
     weights = codes.view(np.int32)
     acc = np.empty((count, ROWS, COLUMNS), np.float32)
-    for panel in range(packed.shape[0]):
+    for panel in range(low, high):
         acc[:] = np.float32(0)
         for number in range(groups):
             _unpack_nibbles(packed[panel, number], codes)
@@ -189,6 +198,14 @@ def _words(codes: Int8, group: int, multiple: int) -> UInt32:
     return wide.view(np.uint32)
 
 
+def _lines(*shape: int) -> Int8:
+    """Return room for codes that begins with a cache line, so that no load crosses two of them."""
+    size = math.prod(shape)
+    room = np.empty(size + _LINE, np.int8)
+    first = -room.ctypes.data % _LINE
+    return room[first : first + size].reshape(shape)
+
+
 def _vnni(path: Path) -> bool:
     """Return whether a path uses VPDPBUSD."""
     if path not in ("auto", "vnni", "portable"):
@@ -196,6 +213,19 @@ def _vnni(path: Path) -> bool:
     if path == "vnni" and not has_vnni():
         raise ValueError("path is 'vnni', which this processor does not have; use auto")
     return path != "portable" and has_vnni()
+
+
+def _in_threads(run: Callable[[int, int, int, int], object], m: int, panels: int, k: int) -> None:
+    """Call ``run(first row, last row, first panel, last panel)`` over parts of a product.
+
+    Few rows, as in decoding, leave the columns to be shared out.
+    """
+    row, panel = panels * COLUMNS * k, -(-m // ROWS) * ROWS * COLUMNS * k
+    if m >= threads() * _LEAST:
+        least = max(_LEAST, -(-_WORTH // row))
+        rows_in_threads(lambda first, last: run(first, last, 0, panels), m, least)
+    else:
+        rows_in_threads(lambda low, high: run(0, m, low, high), panels, -(-_WORTH // panel))
 
 
 @dataclass(frozen=True)
@@ -219,7 +249,7 @@ class PackedInt8:
         if k > LONGEST:
             raise ValueError(f"b has K={k}; sums stay in int32 up to K={LONGEST}")
         count = -(-n // COLUMNS)
-        panels = np.empty((count, -(-k // 4) * COLUMNS * 4), np.int8)
+        panels = _lines(count, -(-k // 4) * COLUMNS * 4)
         bias = np.empty((count, COLUMNS), np.int32)
         _pack_columns(codes, panels, bias)
         return cls(panels, bias, n, k)
@@ -244,9 +274,9 @@ def matmul_int8(a: npt.ArrayLike, b: npt.ArrayLike | PackedInt8, path: Path = "a
     vnni = _vnni(path)
     if out.size and right.k:
         words = _words(rows, right.k, 4)[:, 0]
-        rows_in_threads(
-            lambda first, last: _product8(words, right.panels, right.bias, vnni, out, first, last),
-            len(rows), _LEAST,
+        _in_threads(
+            lambda *part: _product8(words, right.panels, right.bias, vnni, out, *part),
+            len(rows), len(right.panels), right.k,
         )  # fmt: skip
     return out
 
@@ -325,7 +355,7 @@ def _scale_panels(scales: npt.ArrayLike, right: PackedInt4) -> Float32:
         raise ValueError(f"scales has the shape {given.shape}, {wanted} is needed")
     panels = np.zeros((right.panels.shape[0] * COLUMNS, wanted[1]), np.float32)
     panels[: right.n] = given
-    shaped = panels.reshape(-1, COLUMNS, wanted[1]).transpose(0, 2, 1)
+    shaped = panels.reshape(len(right.panels), COLUMNS, wanted[1]).transpose(0, 2, 1)
     return np.ascontiguousarray(shaped)
 
 
@@ -362,10 +392,8 @@ def matmul_int4(
     vnni = _vnni(path)
     if out.size and right.k:
         words = _words(rows, group, 8)
-        rows_in_threads(
-            lambda first, last: _product4(
-                words, right.panels, right.bias, panels, vnni, out, first, last
-            ),
-            len(rows), _LEAST,
+        _in_threads(
+            lambda *part: _product4(words, right.panels, right.bias, panels, vnni, out, *part),
+            len(rows), len(right.panels), right.k,
         )  # fmt: skip
     return out

@@ -7,33 +7,46 @@ ascending, the sum beginning at +0. Products of BF16, FP16 and FP8 numbers are e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import matrix
-from accelsim_kernels.fused import fma64
+from accelsim_kernels.chains import chain4
 from accelsim_kernels.jit import kernel, leaf, rows_in_threads
 from accelsim_kernels.tile import COLUMNS, ROWS, chain_tile
 
 Float32 = npt.NDArray[np.float32]
 Float64 = npt.NDArray[np.float64]
+Floats = TypeVar("Floats", Float32, Float64)
 
 #: Rows that are kept in a core's cache while the panels of the weights pass by.
 _BLOCK = 96
 #: Rows that are worth a thread.
 _LEAST = 64
+#: Columns of a tile of binary64, and the part of K that is packed at a time.
+_COLUMNS64, _RUN = 32, 16
 
 
 @leaf
-def pack_columns(b: Float32, packed: Float32) -> None:
-    """Lay out ``[n, k]`` as panels of 64 columns ``[panel][k][64]``; missing columns are zero."""
+def _pack_columns(b: Floats, packed: Floats) -> None:
+    """Lay out ``[n, k]`` as panels of columns ``[panel][k][column]``; missing ones are zero."""
     n, depth = b.shape
+    width = packed.shape[2]
     for panel in range(packed.shape[0]):
-        for k in range(depth):
-            for j in range(COLUMNS):
-                column = panel * COLUMNS + j
-                packed[panel, k, j] = b[column, k] if column < n else np.float32(0)
+        # A run of K is a cache line of every column, which is read once so.
+        for start in range(0, depth, _RUN):
+            for j in range(width):
+                column = panel * width + j
+                for k in range(start, min(start + _RUN, depth)):
+                    packed[panel, k, j] = b[column, k] if column < n else 0
+
+
+def _panels(b: Floats, width: int) -> Floats:
+    panels = np.empty((-(-b.shape[0] // width), b.shape[1], width), b.dtype)
+    _pack_columns(b, panels)
+    return panels
 
 
 @leaf
@@ -84,9 +97,7 @@ class PackedChain:
             ValueError: not a matrix of float32.
         """
         rows = matrix("b", b, np.float32)
-        panels = np.empty((-(-rows.shape[0] // COLUMNS), rows.shape[1], COLUMNS), np.float32)
-        pack_columns(rows, panels)
-        return cls(panels, rows.shape[0])
+        return cls(_panels(rows, COLUMNS), rows.shape[0])
 
     @property
     def k(self) -> int:
@@ -112,15 +123,29 @@ def matmul_chain(a: npt.ArrayLike, b: npt.ArrayLike | PackedChain) -> Float32:
     return out
 
 
-@leaf
-def _chain64(a: Float64, b: Float64, out: Float64, first: int, last: int) -> None:
-    """``b`` is ``[k, n]``; every sum runs over K in order."""
+@kernel
+def _chain64(a: Float64, panels: Float64, out: Float64, first: int, last: int) -> None:
     depth, columns = a.shape[1], out.shape[1]
-    for i in range(first, last):
+    rest = np.zeros((ROWS, depth), np.float64)
+    full = last - (last - first) % ROWS
+    # Not rest[...] = a[...]: Numba compiles such a line for ten seconds.
+    for i in range(last - full):
         for k in range(depth):
-            x = a[i, k]
-            for j in range(columns):
-                out[i, j] = fma64(x, b[k, j], out[i, j])
+            rest[i, k] = a[full + i, k]
+    sums = np.empty((ROWS, _COLUMNS64), np.float64)
+    for block in range(first, last, _BLOCK):
+        for panel in range(panels.shape[0]):
+            left = panel * _COLUMNS64
+            for top in range(block, min(last, block + _BLOCK), ROWS):
+                count = min(ROWS, last - top)
+                for i in range(ROWS):
+                    for j in range(_COLUMNS64):
+                        sums[i, j] = 0.0
+                source, row = (a, top) if count == ROWS else (rest, 0)
+                chain4(sums, 0, source, row, 0, panels[panel], 0, 0, depth)
+                for i in range(count):
+                    for j in range(min(_COLUMNS64, columns - left)):
+                        out[top + i, left + j] = sums[i, j]
 
 
 def matmul_fp64(a: npt.ArrayLike, b: npt.ArrayLike) -> Float64:
@@ -133,6 +158,9 @@ def matmul_fp64(a: npt.ArrayLike, b: npt.ArrayLike) -> Float64:
     if rows.shape[1] != right.shape[1]:
         raise ValueError(f"a has K={rows.shape[1]}, b has K={right.shape[1]}: they do not multiply")
     out = np.zeros((rows.shape[0], right.shape[0]), np.float64)
-    turned = np.ascontiguousarray(right.T)
-    rows_in_threads(lambda first, last: _chain64(rows, turned, out, first, last), len(rows), _LEAST)
+    if out.size and rows.shape[1]:
+        panels = _panels(right, _COLUMNS64)
+        rows_in_threads(
+            lambda first, last: _chain64(rows, panels, out, first, last), len(rows), _LEAST
+        )
     return out

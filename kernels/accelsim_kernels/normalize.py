@@ -11,10 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import matrix, vector
-from accelsim_kernels.jit import kernel, leaf
+from accelsim_kernels.fused import divide32
+from accelsim_kernels.jit import kernel, leaf, rows_in_threads
 from accelsim_kernels.rounding import plain, rounded
 
 Float32 = npt.NDArray[np.float32]
+
+#: Numbers that are worth a thread.
+_LEAST = 65536
 
 
 @leaf
@@ -61,7 +65,7 @@ def _normalize(
         if centred:
             centre = np.float32(_sum(x[row], np.float32(0), 1, partial) / n)
         mean = np.float32(_sum(x[row], centre, 2, partial) / n)
-        inverse = np.float32(np.float32(1) / np.sqrt(np.float32(mean + eps)))
+        inverse = divide32(np.float32(1), np.sqrt(np.float32(mean + eps)))
         for j in range(x.shape[1]):
             value = np.float32(np.float32(x[row, j] - centre) * inverse)
             value = np.float32(np.float32(value * weight[j]) + bias[j])
@@ -97,8 +101,14 @@ def _norm(
     shift = vector("bias", nothing if bias is None else bias, np.float32, n)
     out = np.empty_like(rows)
     number = plain(format)
+    width = _lanes(lanes)
+
+    def run(first: int, last: int) -> None:
+        part = slice(first, last)
+        _normalize(rows[part], scale, shift, np.float32(eps), centred, width, number, out[part])
+
     if rows.size:
-        _normalize(rows, scale, shift, np.float32(eps), centred, _lanes(lanes), number, out)
+        rows_in_threads(run, len(rows), -(-_LEAST // n))
     return out
 
 

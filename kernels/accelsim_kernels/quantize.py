@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.arrays import array, matrix, vector
 from accelsim_kernels.cast import FP8, decode_fp8, fp8_code
+from accelsim_kernels.fused import bits_of, divide32, float_of
 from accelsim_kernels.jit import leaf
 from accelsim_kernels.rounding import plain, round_to, rounded
 
@@ -42,14 +43,12 @@ _ROUNDER = np.float32(1.5 * 2.0**23)
 
 @leaf
 def _absmax(x: Float32, out: Float32) -> None:
+    """Compare magnitudes as integers, which is done in vectors and keeps NaN, the largest."""
     for row in range(x.shape[0]):
-        largest = np.float32(0)
+        largest = np.uint32(0)
         for k in range(x.shape[1]):
-            magnitude = abs(x[row, k])
-            # Not max(): a NaN must not be lost.
-            if magnitude > largest or magnitude != magnitude:
-                largest = magnitude
-        out[row] = largest
+            largest = max(largest, bits_of(x[row, k]) & np.uint32(0x7FFFFFFF))
+        out[row] = float_of(largest)
 
 
 def absmax(x: npt.ArrayLike) -> Float32:
@@ -83,7 +82,7 @@ def scales(absmax: npt.ArrayLike, format: str, scale_format: str) -> Float32:
 @leaf
 def _quantize(x: Float32, scale: Float32, most: np.float32, codes: Int8) -> None:
     for row in range(x.shape[0]):
-        inverse = np.float32(1) / scale[row]
+        inverse = divide32(np.float32(1), scale[row])
         for k in range(x.shape[1]):
             scaled = x[row, k] * inverse
             bounded = scaled if scaled > -most else -most
@@ -96,7 +95,7 @@ def _quantize_fp8(
     x: Float32, scale: Float32, fraction: int, bias: int, largest: int, codes: UInt8
 ) -> None:
     for row in range(x.shape[0]):
-        inverse = np.float32(1) / scale[row]
+        inverse = divide32(np.float32(1), scale[row])
         for k in range(x.shape[1]):
             codes[row, k] = fp8_code(x[row, k] * inverse, fraction, bias, largest)
 
@@ -109,7 +108,8 @@ def quantize(x: npt.ArrayLike, scales: npt.ArrayLike, format: str) -> Codes:
     NaN in FP8.
 
     Raises:
-        ValueError: shapes or types that do not fit, or a format that is none.
+        ValueError: shapes or types that do not fit, a scale that is not positive, or a format that
+            is none.
     """
     most = _qmax(format)
     rows = matrix("x", x, np.float32)

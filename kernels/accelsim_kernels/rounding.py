@@ -52,7 +52,8 @@ def rounded(x: np.float32, fmt: int) -> np.float32:
 
 
 @leaf
-def _round(x: Float32, fmt: int, out: Float32) -> None:
+def round_all(x: Float32, fmt: int, out: Float32) -> None:
+    """Round vectors to bf16 or fp16; both may be the same."""
     if fmt == 1:
         for i in range(x.size):
             out[i] = to_bf16(x[i])
@@ -83,5 +84,5 @@ def round_to(x: npt.ArrayLike, format: str) -> Float32:
     if number == 0:
         return given
     out = np.empty_like(given)
-    _round(given.reshape(-1), number, out.reshape(-1))
+    round_all(given.reshape(-1), number, out.reshape(-1))
     return out

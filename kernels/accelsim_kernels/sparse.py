@@ -46,10 +46,13 @@ def prune_2to4(w: npt.ArrayLike) -> Bool:
     Of equal magnitudes the one with the lower index is kept.
 
     Raises:
-        ValueError: not a matrix of float32, or K no multiple of 4.
+        ValueError: not a matrix of float32, K no multiple of 4, or a NaN.
     """
     rows = matrix("w", w, np.float32)
     _fours("w", rows.shape[1], FOUR)
+    wrong = np.argwhere(np.isnan(rows))
+    if wrong.size:
+        raise ValueError(f"w[{wrong[0][0]}, {wrong[0][1]}] is NaN, which has no magnitude")
     keep = np.empty(rows.shape, np.bool_)
     _prune(rows, keep)
     return keep
@@ -110,20 +113,25 @@ def compress_2to4(codes: npt.ArrayLike) -> tuple[Int8, UInt8]:
 
 
 @leaf
-def _decompress(values: Int8, indices: UInt8, codes: Int8) -> None:
+def _decompress(values: Int8, indices: UInt8, codes: Int8) -> int:
+    """Return -1, or the number of the first four whose two places do not ascend."""
     for row in range(codes.shape[0]):
         for four in range(codes.shape[1] // FOUR):
             pair = indices[row, four >> 1] >> np.uint8(4 * (four & 1))
+            if (pair & np.uint8(3)) >= ((pair >> np.uint8(2)) & np.uint8(3)):
+                return row * (codes.shape[1] // FOUR) + four
             for i in range(KEPT):
                 place = (pair >> np.uint8(2 * i)) & np.uint8(3)
                 codes[row, four * FOUR + place] = values[row, 2 * four + i]
+    return -1
 
 
 def decompress_2to4(values: npt.ArrayLike, indices: npt.ArrayLike) -> Int8:
     """Return the codes ``[n, k]`` of kept codes ``[n, k/2]`` and their places ``[n, k/8]``.
 
     Raises:
-        ValueError: shapes or types that do not belong together.
+        ValueError: shapes or types that do not belong together, or two places of a four that do
+            not ascend.
     """
     kept, places = matrix("values", values, np.int8), matrix("indices", indices, np.uint8)
     _fours("values", kept.shape[1], FOUR)
@@ -132,16 +140,46 @@ def decompress_2to4(values: npt.ArrayLike, indices: npt.ArrayLike) -> Int8:
             f"indices has the shape {places.shape}, {(kept.shape[0], kept.shape[1] // 4)} is needed"
         )
     codes = np.zeros((kept.shape[0], 2 * kept.shape[1]), np.int8)
-    _decompress(kept, places, codes)
+    wrong = _decompress(kept, places, codes)
+    if wrong >= 0:
+        row, four = divmod(wrong, codes.shape[1] // FOUR)
+        raise ValueError(
+            f"indices of row {row}, columns {FOUR * four} to {FOUR * four + FOUR - 1}, do not "
+            "ascend: a four keeps two places, the lower one first"
+        )
     return codes
 
 
+def pack_2to4(values: npt.ArrayLike, indices: npt.ArrayLike) -> PackedInt8:
+    """Lay out kept codes ``[n, k/2]`` and their places ``[n, k/8]`` for ``matmul_2to4``.
+
+    Raises:
+        ValueError: as ``decompress_2to4``.
+    """
+    return PackedInt8.of(decompress_2to4(values, indices))
+
+
 def matmul_2to4(
-    a: npt.ArrayLike, values: npt.ArrayLike, indices: npt.ArrayLike, path: Path = "auto"
+    a: npt.ArrayLike,
+    values: npt.ArrayLike | PackedInt8,
+    indices: npt.ArrayLike | None = None,
+    path: Path = "auto",
 ) -> Int32:
     """Return the exact int32 sums ``[m, n]`` of int8 activations and compressed weights.
+
+    Args:
+        a: int8 codes ``[m, k]``.
+        values: kept codes ``[n, k/2]``, or what ``pack_2to4`` laid out before.
+        indices: places ``[n, k/8]`` of the kept codes; None beside a packed operand alone.
+        path: as for ``matmul_int8``.
 
     Raises:
         ValueError: as ``decompress_2to4`` and ``matmul_int8``.
     """
-    return matmul_int8(a, PackedInt8.of(decompress_2to4(values, indices)), path)
+    if isinstance(values, PackedInt8):
+        if indices is not None:
+            raise ValueError("indices are given beside packed values, which hold theirs; use None")
+        return matmul_int8(a, values, path)
+    if indices is None:
+        raise ValueError("indices is None; values that are not packed need uint8 places [n, k/8]")
+    return matmul_int8(a, pack_2to4(values, indices), path)

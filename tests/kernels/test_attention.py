@@ -14,8 +14,10 @@ from tests.kernels import naive
 from tests.kernels.support import SEEDS, Float32, numbers, same
 
 
-def operands(seed: int, b: int, h: int, g: int, s: int, t: int, d: int) -> tuple[Float32, ...]:
-    shapes = ((b, h, s, d), (b, g, t, d), (b, g, t, d + 1))
+def operands(
+    seed: int, b: int, h: int, g: int, s: int, t: int, d: int, e: int = 0
+) -> tuple[Float32, ...]:
+    shapes = ((b, h, s, d), (b, g, t, d), (b, g, t, e or d + 1))
     return tuple(
         round_to(numbers(seed + i, *shape, spread=1), "bf16") for i, shape in enumerate(shapes)
     )
@@ -74,6 +76,80 @@ def test_every_query_by_itself(
         )  # fmt: skip
         wanted = twin(q, k, v, causal, window if causal else 0, cap, mask, fmt)
         assert same(found + 0.0, np.array(wanted, np.float32) + 0.0)
+
+
+@pytest.mark.parametrize(
+    ("s", "t", "e", "causal", "window", "masked"),
+    [
+        (14, 70, 3, True, 0, False),  # three blocks of queries, two tiles of keys
+        (13, 141, 2, True, 9, False),  # windows that begin inside a block and a tile
+        (7, 66, 80, False, 0, False),  # values of 64 + 16 columns
+        (2, 5, 48, True, 0, False),  # 32 + 16
+        (9, 67, 16, True, 0, True),  # runs of keys that some queries do not see
+        (12, 7, 2, True, 0, False),  # more queries than keys: the first ones see nothing
+    ],
+)
+def test_blocks_of_queries_and_tiles_of_keys(
+    s: int, t: int, e: int, causal: bool, window: int, masked: bool
+) -> None:
+    q, k, v = operands(8, 1, 2, 1, s, t, 3, e)
+    mask = np.random.default_rng(1).random((1, 1, s, t)) < 0.9 if masked else None
+    found = attention(
+        q, k, v, scale=0.3, causal=causal, window=window, mask=mask, probabilities="bf16",
+        format="fp32",
+    )  # fmt: skip
+    wanted = twin(q, k, v, causal, window, 0.0, mask, "fp32")
+    assert same(found + 0.0, np.array(wanted, np.float32) + 0.0)
+
+
+def test_a_hidden_key_leaves_the_sign_of_a_zero() -> None:
+    """0 times a value, added to -0, would be +0: hidden keys must be left out, not weighed 0."""
+    q = np.ones((1, 1, 6, 1), np.float32)
+    k = np.array([0.0, 64.0, 0.0], np.float32).reshape(1, 1, 3, 1)
+    v = np.array([-(2.0**-149), -0.0, 1.0], np.float32).reshape(1, 1, 3, 1)
+    shown = np.array([True, True, False])
+    found = attention(
+        q, k, v, scale=1.0, causal=False, mask=shown, probabilities="fp32", format="fp32"
+    )
+    alone = attention(
+        q, k[:, :, :2], v[:, :, :2], scale=1.0, causal=False, probabilities="fp32", format="fp32"
+    )
+    assert np.signbit(alone).all()
+    assert same(found, alone)
+
+
+def test_what_a_hidden_key_holds_does_not_matter() -> None:
+    q, k, v = operands(9, 1, 2, 2, 8, 70, 4)
+    mask = np.random.default_rng(2).random((1, 1, 1, 70)) < 0.8
+    options = {"scale": 0.3, "causal": True, "probabilities": "bf16", "format": "bf16"}
+    alone = attention(q, k, v, mask=mask, **options)  # type: ignore[arg-type]  # a bag of options
+    for odd in (np.nan, np.inf, -np.inf, 3e38):
+        hidden = ~mask[0, 0, 0]
+        bad_k, bad_v = k.copy(), v.copy()
+        bad_k[:, :, hidden], bad_v[:, :, hidden] = odd, odd
+        found = attention(q, bad_k, bad_v, mask=mask, **options)  # type: ignore[arg-type]  # as above
+        assert same(found, alone)
+
+
+def test_no_number_among_the_scores_is_not_lost() -> None:
+    q, k, v = operands(10, 1, 1, 1, 3, 9, 4)
+    for odd in (np.nan, -np.nan):
+        q[0, 0, 1, 2] = odd
+        found = attention(q, k, v, scale=0.3, causal=False, probabilities="bf16", format="bf16")
+        assert np.isnan(found[0, 0, 1]).all()
+        assert np.isfinite(found[0, 0, [0, 2]]).all()
+
+
+def test_empty_and_viewed_operands() -> None:
+    q, k, v = operands(11, 1, 2, 1, 4, 6, 4)
+    options = {"scale": 0.3, "causal": True, "probabilities": "bf16", "format": "bf16"}
+    whole = attention(q, k, v, **options)  # type: ignore[arg-type]  # as above
+    turned = [np.ascontiguousarray(x.swapaxes(1, 2)).swapaxes(1, 2) for x in (q, k, v)]
+    for x in turned:
+        x.setflags(write=False)
+    assert same(attention(*turned, **options), whole)  # type: ignore[arg-type]  # as above
+    assert not attention(q, k[:, :, :0], v[:, :, :0], **options).any()  # type: ignore[arg-type]  # as above
+    assert attention(q[:, :, :0], k, v, **options).shape == (1, 2, 0, 5)  # type: ignore[arg-type]  # as above
 
 
 def test_a_mask_of_numbers_is_added() -> None:

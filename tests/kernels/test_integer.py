@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim_kernels import integer
 from accelsim_kernels.integer import (
     LONGEST,
     PackedInt4,
@@ -48,11 +49,32 @@ def test_int8_is_exact(seed: int, m: int, n: int, k: int) -> None:
         assert np.array_equal(matmul_int8(a, b, path), wanted)
 
 
+@settings(max_examples=15)
+@given(SEEDS, st.integers(1, 140), st.integers(1, 200), st.integers(1, 300))
+def test_larger_ragged_shapes_are_exact(seed: int, m: int, n: int, k: int) -> None:
+    a, b = codes(seed, m, k), codes(seed + 1, n, k)
+    wanted = a.astype(np.int32) @ b.astype(np.int32).T
+    for path in PATHS:
+        assert np.array_equal(matmul_int8(a, b, path), wanted)
+
+
 @settings(max_examples=25)
 @given(SEEDS, st.integers(1, 8), st.integers(1, 66), st.integers(1, 80), st.integers(1, 40))
 def test_int4_groups_are_summed_in_order(seed: int, m: int, n: int, k: int, group: int) -> None:
     a, b = codes(seed, m, k), codes(seed + 1, n, k, low=-8, high=7)
     steps = numbers(seed + 2, n, -(-k // group))
+    wanted = naive.matmul_int4(a.tolist(), b.tolist(), steps.tolist(), group)
+    for path in PATHS:
+        assert same(matmul_int4(a, pack_int4(b), steps, group, path), wanted)
+
+
+def test_sums_of_long_groups_are_rounded_to_float32() -> None:
+    group = 20001
+    a, b = np.full((2, 2 * group), -127, np.int8), np.full((2, 2 * group), -8, np.int8)
+    a[1, group:], b[1, 7] = 127, 3
+    first = 127 * 8 * (group - 1) - 127 * 3
+    assert int(np.float32(first)) != first
+    steps = numbers(3, 2, 2)
     wanted = naive.matmul_int4(a.tolist(), b.tolist(), steps.tolist(), group)
     for path in PATHS:
         assert same(matmul_int4(a, pack_int4(b), steps, group, path), wanted)
@@ -72,6 +94,7 @@ def test_the_largest_sums_stay_exact() -> None:
 @pytest.mark.parametrize("threads", ["1", "2", "5"])
 def test_no_cut_changes_a_bit(threads: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACCELSIM_THREADS", threads)
+    monkeypatch.setattr(integer, "_WORTH", 1)
     a, b, w = codes(1, 517, 131), codes(2, 133, 131), codes(3, 133, 131, low=-8, high=7)
     steps = numbers(4, 133, 5)
     whole, grouped = matmul_int8(a, b), matmul_int4(a, pack_int4(w), steps, 32)
@@ -83,6 +106,57 @@ def test_no_cut_changes_a_bit(threads: str, monkeypatch: pytest.MonkeyPatch) -> 
         assert np.array_equal(matmul_int8(a, b[columns]), whole[:, columns])
         part = matmul_int4(a, pack_int4(w[columns]), steps[columns], 32)
         assert same(part, grouped[:, columns])
+
+
+@pytest.mark.parametrize("m", [1, 5, 6, 7, 63, 130])
+def test_columns_shared_out_change_no_bit(m: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b, w = codes(1, m, 37), codes(2, 333, 37), codes(3, 333, 37, low=-8, high=7)
+    steps = numbers(4, 333, 5)
+    monkeypatch.setenv("ACCELSIM_THREADS", "1")
+    alone = matmul_int8(a, b), matmul_int4(a, pack_int4(w), steps, 8)
+    monkeypatch.setattr(integer, "_WORTH", 1)
+    for threads in ("2", "3", "7"):
+        monkeypatch.setenv("ACCELSIM_THREADS", threads)
+        assert np.array_equal(matmul_int8(a, b), alone[0])
+        assert same(matmul_int4(a, pack_int4(w), steps, 8), alone[1])
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(1, 128, 128), (512, 128, 128), (64, 1024, 1024)])
+def test_small_products_stay_in_one_thread(
+    m: int, n: int, k: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Handing one over takes longer than computing it.
+    monkeypatch.setenv("ACCELSIM_THREADS", "2")
+    monkeypatch.setattr("accelsim_kernels.jit._pool", lambda count: pytest.fail("handed over"))
+    matmul_int8(codes(1, m, k), codes(2, n, k))
+    monkeypatch.setattr(integer, "_WORTH", 1)
+    with pytest.raises(pytest.fail.Exception):
+        matmul_int8(codes(1, m, k), codes(2, max(n, 128), k))
+
+
+@pytest.mark.parametrize("m", [383, 384, 385, 773])
+def test_blocks_of_rows_meet(m: int) -> None:
+    a, b = codes(1, m, 21), codes(2, 67, 21)
+    for path in PATHS:
+        assert np.array_equal(matmul_int8(a, b, path), a.astype(np.int32) @ b.astype(np.int32).T)
+
+
+@pytest.mark.parametrize(("n", "k"), [(1, 1), (65, 7), (640, 512)])
+def test_panels_begin_with_a_cache_line(n: int, k: int) -> None:
+    # Off it by 16 bytes, as NumPy allocates, products take up to a sixth longer.
+    assert PackedInt8.of(codes(1, n, k)).panels.ctypes.data % 64 == 0
+
+
+def test_the_processor_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The question takes LLVM thirty times as long as a small product.
+    a = codes(1, 4, 16)
+    wanted = matmul_int8(a, a)
+
+    def refuse() -> None:
+        raise AssertionError("asked again")
+
+    monkeypatch.setattr("llvmlite.binding.get_host_cpu_features", refuse)
+    assert np.array_equal(matmul_int8(a, a), wanted)
 
 
 def test_torch_multiplies_alike() -> None:
@@ -111,11 +185,21 @@ def test_empty_products(shape: tuple[int, int, int]) -> None:
     found = matmul_int8(np.zeros((m, k), np.int8), np.zeros((n, k), np.int8))
     assert found.shape == (m, n)
     assert not found.any()
+    weights, steps = np.zeros((n, -(-k // 2)), np.uint8), np.zeros((n, -(-k // 4)), np.float32)
+    grouped = matmul_int4(np.zeros((m, k), np.int8), weights, steps, 4)
+    assert grouped.dtype == np.float32
+    assert same(grouped, np.zeros((m, n), np.float32))
 
 
 def test_strided_and_read_only_arrays() -> None:
     a, b = codes(1, 20, 64)[::2, ::2], codes(2, 9, 32)
     b.flags.writeable = False
+    assert np.array_equal(matmul_int8(a, b), a.astype(np.int32) @ b.astype(np.int32).T)
+
+
+def test_codes_may_begin_at_any_byte() -> None:
+    raw = codes(1, 9 * 64 + 1)
+    a, b = raw[1:].reshape(9, 64), codes(2, 9, 64)
     assert np.array_equal(matmul_int8(a, b), a.astype(np.int32) @ b.astype(np.int32).T)
 
 

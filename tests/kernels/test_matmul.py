@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from accelsim_kernels.cast import decode_fp8
 from accelsim_kernels.matmul import PackedChain, matmul_chain, matmul_fp64
 from accelsim_kernels.rounding import round_to
-from tests.kernels import naive
+from tests.kernels import naive, naive_float
 from tests.kernels.support import SEEDS, numbers, same
 
 
@@ -66,9 +66,28 @@ def test_infinities_and_no_numbers_follow_ieee() -> None:
     assert np.isnan(found[2, 2]) or found[2, 2] == np.inf
 
 
-def test_the_yardstick_is_binary64() -> None:
-    a, b = numbers(3, 40, 50).astype(np.float64), numbers(4, 30, 50).astype(np.float64)
-    assert np.allclose(matmul_fp64(a, b), a @ b.T, rtol=1e-13, atol=1e-13)
+@settings(max_examples=15)
+@given(SEEDS, st.integers(1, 13), st.integers(1, 70), st.integers(1, 12))
+def test_the_yardstick_is_a_chain_in_binary64(seed: int, m: int, n: int, k: int) -> None:
+    rng = np.random.default_rng(seed)
+    a, b = (rng.standard_normal((s, k)) * 2.0 ** rng.integers(-40, 40, (s, k)) for s in (m, n))
+    wanted = naive_float.matmul_fp64(a.tolist(), b.tolist())
+    assert np.array_equal(matmul_fp64(a, b).view(np.int64), np.array(wanted).view(np.int64))
+
+
+@pytest.mark.parametrize("threads", ["1", "2", "5"])
+def test_no_cut_changes_a_bit_of_the_yardstick(
+    threads: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELSIM_THREADS", threads)
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((331, 77)), rng.standard_normal((101, 77))
+    whole = matmul_fp64(a, b)
+    assert np.allclose(whole, a @ b.T, rtol=1e-12, atol=1e-12)
+    for rows in (slice(0, 1), slice(3, 100), slice(200, 331)):
+        for columns in (slice(0, 101), slice(31, 34)):
+            assert np.array_equal(matmul_fp64(a[rows], b[columns]), whole[rows, columns])
+    assert np.array_equal(matmul_fp64(a.T.copy().T, b), whole)
 
 
 def test_what_does_not_fit_is_named() -> None:
@@ -81,5 +100,6 @@ def test_what_does_not_fit_is_named() -> None:
         matmul_fp64(np.zeros((2, 8)), np.zeros((2, 7)))
     for m, n, k in ((0, 3, 4), (3, 0, 4), (3, 4, 0)):
         found = matmul_chain(np.zeros((m, k), np.float32), np.zeros((n, k), np.float32))
-        assert found.shape == (m, n)
-        assert not found.any()
+        for sums in (found, matmul_fp64(np.zeros((m, k)), np.zeros((n, k)))):
+            assert sums.shape == (m, n)
+            assert not sums.any()

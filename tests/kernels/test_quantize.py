@@ -35,11 +35,20 @@ def test_codes_and_scales(fmt: str, seed: int, rows: int, k: int) -> None:
         assert same(back + 0.0, (plain * steps[:, None]) + 0.0)
 
 
-def test_every_tie_of_int8() -> None:
-    halves = (np.arange(-300, 301) / 2).astype(np.float32)[None]
+@pytest.mark.parametrize("fmt", ["int8", "int4"])
+def test_every_tie_and_what_lies_beside(fmt: str) -> None:
+    halves = (np.arange(-300, 301) / 2).astype(np.float32)
+    beside = [np.nextafter(halves, np.float32(edge)) for edge in (-np.inf, np.inf)]
+    points = np.concatenate([halves, *beside])
+    wanted = [naive.quantize(v, 1.0, fmt) for v in points.tolist()]
+    assert np.array_equal(quantize(points[None], np.ones(1, np.float32), fmt)[0], wanted)
+
+
+def test_what_is_no_number_or_too_large_has_a_code() -> None:
+    x = np.array([[np.nan, np.inf, -np.inf, 3e38] * 20], np.float32)
     one = np.ones(1, np.float32)
-    wanted = [naive.quantize(v, 1.0, "int8") for v in halves[0].tolist()]
-    assert np.array_equal(quantize(halves, one, "int8")[0], wanted)
+    assert quantize(x, one, "int8").tolist() == [[-127, 127, -127, 127] * 20]
+    assert quantize(x, one, "fp8_e4m3").tolist() == [[0x7F, 0x7E, 0xFE, 0x7E] * 20]
 
 
 @given(SEEDS, st.integers(1, 4), st.integers(1, 50), st.integers(1, 20))
@@ -79,7 +88,9 @@ def test_extremes() -> None:
     tiny = np.array([0.0, 1e-45, 3e38], np.float32)
     assert scales(tiny, "int8", "fp32").tolist() == [1.0, 2.0**-126, pytest.approx(3e38 / 127)]
     assert scales(tiny, "int8", "fp16").tolist() == [1.0, 2.0**-14, 65504.0]
-    assert np.isnan(absmax(np.array([[1.0, np.nan, 2.0]], np.float32)))[0]
+    for odd in (np.nan, -np.nan):
+        assert np.isnan(absmax(np.array([[1.0, odd, np.inf, 2.0]], np.float32)))[0]
+    assert absmax(np.array([[-np.inf, 2.0], [-0.0, 0.0]], np.float32)).tolist() == [np.inf, 0.0]
     assert absmax(np.zeros((2, 0), np.float32)).tolist() == [0.0, 0.0]
 
 

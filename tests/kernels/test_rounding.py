@@ -19,21 +19,28 @@ FP8 = ("fp8_e4m3", "fp8_e5m2")
 CODES = np.arange(256, dtype=np.uint8)
 
 
+def midpoints(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Every tie between neighbours, all of which binary32 can hold."""
+    finite = np.unique(values[np.isfinite(values)]).astype(np.float64)
+    return ((finite[:-1] + finite[1:]) / 2).astype(np.float32)
+
+
 def around(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Values, midpoints between neighbours, and what lies right beside both."""
-    finite = np.unique(values[np.isfinite(values)])
-    middle = ((finite[:-1].astype(np.float64) + finite[1:]) / 2).astype(np.float32)
-    points = np.concatenate([finite, middle])
+    points = np.concatenate([np.unique(values[np.isfinite(values)]), midpoints(values)])
     beside = [np.nextafter(points, np.float32(edge)) for edge in (-np.inf, np.inf)]
     special = np.array([np.inf, -np.inf, np.nan, 0.0, -0.0, 3e38, -3e38], np.float32)
-    return np.concatenate([points, *beside, special])
+    # Half a step above the largest number of each format: infinite, or saturated.
+    ends = np.array([65520.0, (2.0 - 2.0**-8) * 2.0**127, 464.0, 61440.0], np.float32)
+    below, above = (np.nextafter(ends, np.float32(edge)) for edge in (0, np.inf))
+    return np.concatenate([points, *beside, special, ends, -ends, below, above])
 
 
 def test_every_bf16_number_and_every_tie() -> None:
     every = (np.arange(2**16, dtype=np.uint32) << 16).view(np.float32)
     assert same(round_to(every, "bf16"), every)
-    some = np.unique(every[np.isfinite(every)])[::97]
-    points = around(some)
+    points = around(np.unique(every[np.isfinite(every)])[::97])
+    points = np.concatenate([points, midpoints(every)])
     assert same(round_to(points, "bf16"), [naive.rounded(x, "bf16") for x in points.tolist()])
 
 
@@ -41,6 +48,7 @@ def test_every_fp16_number_and_every_tie() -> None:
     every = np.arange(2**16, dtype=np.uint16).view(np.float16).astype(np.float32)
     assert same(round_to(every, "fp16"), every)
     points = around(np.unique(every[np.isfinite(every)])[::61])
+    points = np.concatenate([points, midpoints(every)])
     assert same(round_to(points, "fp16"), [naive.rounded(x, "fp16") for x in points.tolist()])
 
 
@@ -91,6 +99,25 @@ def test_published_casts(fmt: str, name: str, reference: Path) -> None:
     assert real.sum() > 2000
     assert np.array_equal(found[real], wanted[real])
     assert np.isnan(decode_fp8(found[~real], fmt)).all()
+
+
+def test_the_sign_of_what_is_no_number_is_kept() -> None:
+    x = np.array([np.nan, -np.nan] * 40, np.float32)
+    for fmt in FP8:
+        assert encode_fp8(x, fmt).tolist() == [0x7F, 0xFF] * 40
+        assert np.isnan(decode_fp8(encode_fp8(x, fmt), fmt)).all()
+
+
+def test_views_of_arrays_and_read_only_ones() -> None:
+    x = np.linspace(-500, 500, 60, dtype=np.float32).reshape(6, 10)
+    x.setflags(write=False)
+    view = x.T[::3]
+    assert same(round_to(view, "bf16"), round_to(view.copy(), "bf16"))
+    codes = encode_fp8(x, "fp8_e4m3")
+    assert np.array_equal(encode_fp8(view, "fp8_e4m3"), codes.T[::3])
+    codes.setflags(write=False)
+    assert same(decode_fp8(codes.T, "fp8_e4m3"), decode_fp8(codes, "fp8_e4m3").T)
+    assert not all_finite(np.full((2, 2), np.inf, np.float32).T)
 
 
 def test_finite_is_told_apart() -> None:

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim_kernels.integer import matmul_int8
-from accelsim_kernels.sparse import compress_2to4, decompress_2to4, matmul_2to4, prune_2to4
+from accelsim_kernels.sparse import (
+    compress_2to4,
+    decompress_2to4,
+    matmul_2to4,
+    pack_2to4,
+    prune_2to4,
+)
 from tests.kernels import naive
 from tests.kernels.support import SEEDS, codes, numbers
 
@@ -38,6 +44,7 @@ def test_products_are_those_of_the_dense_weights(seed: int, m: int, n: int, eigh
     a = codes(seed, m, k)
     w = np.where(prune_2to4(numbers(seed, n, k)), codes(seed + 1, n, k), 0).astype(np.int8)
     found = matmul_2to4(a, *compress_2to4(w))
+    assert np.array_equal(matmul_2to4(a, pack_2to4(*compress_2to4(w))), found)
     assert np.array_equal(found, naive.matmul_int(a.tolist(), w.tolist()))
     assert np.array_equal(found, matmul_int8(a, w))
 
@@ -53,3 +60,27 @@ def test_what_is_not_2to4_is_named() -> None:
         compress_2to4(np.zeros((1, 4), np.int8))
     with pytest.raises(ValueError, match=r"indices has the shape \(1, 2\), \(1, 1\) is needed"):
         decompress_2to4(np.zeros((1, 4), np.int8), np.zeros((1, 2), np.uint8))
+    with pytest.raises(ValueError, match=r"w\[0, 2\] is NaN"):
+        prune_2to4(np.array([[1, 2, np.nan, 4]], np.float32))
+
+
+@pytest.mark.parametrize("pair", range(16))
+def test_places_ascend(pair: int) -> None:
+    places = np.array([[0b01000100, 0b0100 | (pair << 4)]], np.uint8)
+    values = np.arange(1, 9).astype(np.int8)[None]
+    first, second = pair & 3, pair >> 2
+    if first < second:
+        found = decompress_2to4(values, places)[0, 12:]
+        assert {i: int(x) for i, x in enumerate(found) if x} == {first: 7, second: 8}
+    else:
+        with pytest.raises(ValueError, match="indices of row 0, columns 12 to 15, do not ascend"):
+            decompress_2to4(values, places)
+
+
+def test_packed_values_hold_their_places() -> None:
+    a, w = codes(1, 2, 8), np.zeros((3, 8), np.int8)
+    values, places = compress_2to4(w)
+    with pytest.raises(ValueError, match="indices are given beside packed values"):
+        matmul_2to4(a, pack_2to4(values, places), places)
+    with pytest.raises(ValueError, match="indices is None"):
+        matmul_2to4(a, values)
