@@ -16,7 +16,6 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from accelsim_kernels.attention import attention
 from accelsim_kernels.cast import encode_fp8
 from accelsim_kernels.integer import PackedInt4, PackedInt8, matmul_int4, matmul_int8, pack_int4
-from accelsim_kernels.matmul import PackedChain, matmul_chain
 from accelsim_kernels.quantize import absmax, quantize, scales
 from accelsim_kernels.rounding import round_to
 from accelsim_kernels.sparse import compress_2to4, matmul_2to4, prune_2to4
@@ -106,15 +105,6 @@ def test_sparse(table: Table, benchmark: BenchmarkFixture) -> None:
     compared(
         table, benchmark, "2:4 INT8 1024^3, decompression included (our dense INT8)",
         lambda: matmul_2to4(A, values, indices), lambda: matmul_int8(A, packed), 1.6,
-    )  # fmt: skip
-
-
-def test_chain(table: Table, benchmark: BenchmarkFixture) -> None:
-    packed = PackedChain.of(X)
-    left = torch.from_numpy(X)
-    compared(
-        table, benchmark, "FP32 chain 1024^3 (torch fp32 product)",
-        lambda: matmul_chain(X, packed), lambda: left @ left.T, 1.5,
     )  # fmt: skip
 
 
