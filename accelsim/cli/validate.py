@@ -63,7 +63,7 @@ def _announce() -> None:
     from accelsim_kernels.jit import DOOR
 
     if DOOR.cold():
-        console.note("compiling kernels, once; this takes about half a minute ...")
+        console.note("compiling kernels, once; this takes up to a minute ...")
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -40,3 +40,24 @@ def test_record(table: Table, run_python: Run) -> None:
     limit, floor = run_python(("-c", "from transformers import LlamaForCausalLM"))
     table.add("record llama-3-8b from its config, imports included", seconds, 12.0, limit, "s")
     table.add("the same, peak memory", megabytes, 2000.0, floor, "MB")
+
+
+def test_values(table: Table, run_python: Run) -> None:
+    command = ("-m", "accelsim", "simulate")
+    run_python(command)  # compiles
+    seconds, megabytes = run_python(command)
+    limit, floor = run_python(("-c", "import numba, pydantic, yaml, typer, rich.console"))
+    table.add("simulate without arguments, values included, cold", seconds, 15.0, limit, "s")
+    table.add("the same, peak memory", megabytes, 600.0, floor, "MB")
+
+
+def test_problems(table: Table, run_python: Run) -> None:
+    command = (
+        "-m", "accelsim", "simulate", "edge_npu", "tiny", "--recipe", "w8a8_int8",
+        "--numerics", "exact", "--problems", "2000",
+    )  # fmt: skip
+    seconds, _ = run_python(command)
+    limit, _ = run_python(("-m", "accelsim", "simulate", "edge_npu", "tiny"))
+    table.add(
+        "exact match of 2,000 problems (the same run without values)", seconds, 180, limit, "s"
+    )
