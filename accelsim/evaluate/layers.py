@@ -21,12 +21,12 @@ from accelsim.sim.ideal import ideal, rounded
 from accelsim.sim.interpret import Interpreter, Step
 from accelsim.sim.numerics import ChipNumerics
 from accelsim.sim.result import LayerError
+from accelsim_kernels.rounding import PLAIN
 
 Array = npt.NDArray[Any]
 
 #: Rows that a sample looks at, and products that it looks into.
 SAMPLED_ROWS, SAMPLED_PRODUCTS = 64, 64
-FLOATS = ("bf16", "fp16", "fp32")
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class _Reader:
 
     def error(self, op: Op, step: Step, product: Step | None, truth: Step) -> LayerError:
         out = self.annotated.tensors[op.outputs[0]]
-        if out.format not in FLOATS:
+        if out.format not in PLAIN:
             return LayerError()
         made, wanted = np.asarray(self.values[out.name]), np.asarray(truth.outs[0])
         off = made.astype(np.float64) - wanted

@@ -109,6 +109,7 @@ def measure(
         "text": TEXT,
         "signature": bench.exact.chip.signature,
         "weights": truth.values.fingerprint,
+        # The interpreter has kernels or refuses: nothing runs natively here.
         "native_ops": [],
         "task": None,
         "gap": None if mode == "exact" else bench.gap(progress),

@@ -14,10 +14,10 @@ from accelsim.graph.ir import Graph, Op, Tensor
 from accelsim.sim.bindings import compute
 from accelsim.sim.bindings.pointwise import DTYPES, stored
 from accelsim.sim.bindings.values import Call, Value
-from accelsim.sim.bindings.weights import PLAIN, StoredWeight, store
+from accelsim.sim.bindings.weights import StoredWeight, store
 from accelsim.sim.numerics import ChipNumerics
 from accelsim_kernels.cast import all_finite
-from accelsim_kernels.rounding import round_to
+from accelsim_kernels.rounding import PLAIN, round_to
 
 Array = npt.NDArray[Any]
 

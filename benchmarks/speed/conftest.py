@@ -42,6 +42,17 @@ def table() -> Table:
 
 
 @pytest.fixture
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Run kernels and torch on one thread."""
+    torch = pytest.importorskip("torch")
+    monkeypatch.setenv("ACCELSIM_THREADS", "1")
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def run_python() -> Callable[[Sequence[str]], tuple[float, float]]:
     """Return a function that runs the interpreter and gives wall seconds and peak memory in MB."""
     return python_cost

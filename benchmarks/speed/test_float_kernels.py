@@ -6,9 +6,6 @@ of dependent ones shows (four cycles each on the processors that have such vecto
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-
 import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
@@ -19,23 +16,16 @@ from accelsim_kernels.matmul import PackedChain, matmul_chain, matmul_fp64
 from accelsim_kernels.nonlinear import activation, softmax
 from accelsim_kernels.normalize import layer_norm, rms_norm
 from benchmarks.speed.conftest import Table
+from benchmarks.speed.peers import RUNS, best_ms, compared
 
 torch = pytest.importorskip("torch")
 
-RUNS = 9
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((1024, 1024)).astype(np.float32)
 #: Bytes that both multiply-add units take in per cycle, and cycles of a dependent one.
 WIDTH, LATENCY = 128, 4
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("ACCELSIM_THREADS", "1")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @leaf
@@ -44,17 +34,6 @@ def _dependent(start: float, factor: float, count: int) -> float:
     for _ in range(count):
         total = fma64(total, factor, start)
     return total
-
-
-def best_ms(run: Callable[[], object]) -> float:
-    """Return the best wall time of a function that has run before, in milliseconds."""
-    run()
-    found = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return min(found) * 1e3
 
 
 def product_limit_ms(macs: int, size: int) -> float:
@@ -81,16 +60,6 @@ def test_yardstick(table: Table, benchmark: BenchmarkFixture) -> None:
     mine, macs = benchmark.stats.stats.min * 1e3, 512**3
     what = f"FP64 chain 512^3, {macs / mine / 1e6:.0f} GMAC/s (multiply-add units)"
     table.add(what, mine, macs / 12e6, product_limit_ms(macs, 8), "ms")
-
-
-def compared(
-    table: Table, benchmark: BenchmarkFixture, what: str, ours: Callable[[], object],
-    theirs: Callable[[], object], goal: float,
-) -> None:  # fmt: skip
-    """Add a row: our time, the goal as a multiple of the peer's time, and the peer's time."""
-    benchmark.pedantic(ours, rounds=RUNS, warmup_rounds=2)
-    limit = best_ms(theirs)
-    table.add(what, benchmark.stats.stats.min * 1e3, goal * limit, limit, "ms")
 
 
 @pytest.mark.parametrize("fn", ["gelu", "silu", "sigmoid", "tanh"])

@@ -6,8 +6,7 @@ torch's own time for the nearest thing that it does.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -20,46 +19,17 @@ from accelsim_kernels.quantize import absmax, quantize, scales
 from accelsim_kernels.rounding import round_to
 from accelsim_kernels.sparse import compress_2to4, matmul_2to4, prune_2to4
 from benchmarks.speed.conftest import Table
+from benchmarks.speed.peers import compared
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 SIDE, MILLION = 1024, 1 << 20
-RUNS = 7
 RNG = np.random.default_rng(0)
 A = RNG.integers(-127, 128, (SIDE, SIDE)).astype(np.int8)
 B = RNG.integers(-127, 128, (SIDE, SIDE)).astype(np.int8)
 X = RNG.standard_normal((1024, MILLION // 1024)).astype(np.float32)
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setenv("ACCELSIM_THREADS", "1")
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def median_ms(run: Callable[[], object]) -> float:
-    """Return the median wall time of a function that has run before, in milliseconds."""
-    run()
-    found = []
-    for _ in range(RUNS):
-        start = time.perf_counter()
-        run()
-        found.append(time.perf_counter() - start)
-    return float(np.median(found)) * 1e3
-
-
-def compared(
-    table: Table, benchmark: BenchmarkFixture, what: str, ours: Callable[[], object],
-    theirs: Callable[[], object], goal: float,
-) -> None:  # fmt: skip
-    """Add a row: our time, the goal as a multiple of the peer's time, and the peer's time."""
-    ours()
-    benchmark.pedantic(ours, rounds=RUNS, warmup_rounds=1)
-    limit = median_ms(theirs)
-    table.add(what, benchmark.stats.stats.median * 1e3, goal * limit, limit, "ms")
 
 
 def int_mm() -> Callable[[], object]:

@@ -99,7 +99,7 @@ def _chain(vectors: int) -> Any:
         out = matrix(0, (_number(0), args[1]))
         a, b = matrix(2, (args[3], args[4])), matrix(5, (args[6], args[7]))
         _run(builder, out, a, b, args[8], vectors)
-        return context.get_dummy_value()
+        return context.get_dummy_value()  # what Numba calls the None of an intrinsic
 
     def typer(  # Numba hands over one argument per argument of the chain
         typingctx: Any, out: Any, left: Any, a: Any, i: Any, k: Any, b: Any, row: Any, column: Any,

@@ -203,7 +203,7 @@ def _tile(element: Any, operation: Operation, scaled: bool = False) -> Any:
                 before = writer.load(out, place, floats)
                 values = _chain(builder, before, builder.sitofp(values, floats), step)
             writer.store(values, out, place)
-        return context.get_dummy_value()
+        return context.get_dummy_value()  # what Numba calls the None of an intrinsic
 
     def typer(  # Numba hands over one argument per argument of the tile
         typingctx: Any, out: Any, start: Any, scale: Any, a: Any, at_a: Any, b: Any, at_b: Any,

@@ -10,10 +10,10 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
-from accelsim.compress import train_tiny  # noqa: E402
-from accelsim.evaluate.sample import Encoder  # noqa: E402
-from accelsim.graph.zoo.tiny.problems import problems  # noqa: E402
-from tests.tiny import encoder, values  # noqa: E402
+from accelsim.compress import train_tiny
+from accelsim.evaluate.sample import Encoder
+from accelsim.graph.zoo.tiny.problems import problems
+from tests.tiny import encoder, values
 
 WRITTEN = ("config.json", "generation_config.json", "model.safetensors", "tokenizer.json")
 

@@ -19,7 +19,7 @@ from tests.tiny import chip, running, tokens_of, values
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from accelsim.evaluate.live import on_chip  # noqa: E402
+from accelsim.evaluate.live import on_chip
 
 RECIPES = sorted(shipped())
 #: Kinds that move values: padding and a cache make other ones than a recording without them.

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tests.kernels import naive
+from tests.kernels import naive, naive_float
 from tests.kernels.support import codes, numbers
 from tests.kernels.vector_operands import (
     ATTENTIONS,
@@ -154,13 +154,17 @@ def _attended(case: Attention, q: Array, k: Array, v: Array, mask: Array) -> Arr
     return out
 
 
+def _activation(x: float, fn: str) -> float:
+    return naive_float.gelu(x, "bf16") if fn == "gelu" else naive.activation(x, fn, "bf16")
+
+
 def vector() -> Arrays:
     found: Arrays = {}
     edges = [0, -0.0, 1e-3, 80, -80, 1e30, -1e30, 1e-39, -1e-39, 0.0009, 3, -3, 6]
     x = np.concatenate([bf16(1, 40, spread=3), rounded_bf16(edges)])
-    for fn in naive.ACTIVATIONS:
+    for fn in (*naive.ACTIVATIONS, "gelu"):
         found[f"{fn}__x"] = b16(x)
-        found[f"{fn}__y"] = b16([naive.activation(v, fn, "bf16") for v in x.tolist()])
+        found[f"{fn}__y"] = b16([_activation(v, fn) for v in x.tolist()])
     rows, weight, bias = bf16(2, 5, 37), bf16(3, 37), bf16(4, 37)
     rows[1], rows[2], rows[3] = bf16(5, 37, spread=20), rows[2] * np.float32(2.0**-70), 0.0
     found["softmax__x"] = b16(rows)

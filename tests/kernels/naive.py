@@ -180,7 +180,6 @@ def tanh(x: float) -> float:
 ACTIVATIONS: dict[str, Callable[[float], float]] = {
     "relu": lambda x: x if x > 0.0 else 0.0,
     "relu6": lambda x: min(max(x, 0.0), 6.0),
-    "gelu": lambda x: 0.5 * x * (1.0 + math.erf(x * 0.7071067811865476)),
     "gelu_tanh": lambda x: 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x))),
     "quick_gelu": lambda x: x * sigmoid(1.702 * x),
     "silu": lambda x: x * sigmoid(x),

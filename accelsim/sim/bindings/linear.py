@@ -9,12 +9,12 @@ import numpy as np
 
 from accelsim.errors import InputError, RecipeError
 from accelsim.sim.bindings.values import Array, Call, Coded, Float32, Sums, Value
-from accelsim.sim.bindings.weights import PLAIN, StoredWeight
+from accelsim.sim.bindings.weights import StoredWeight
 from accelsim_kernels.cast import decode_fp8
 from accelsim_kernels.integer import matmul_int4, matmul_int8
 from accelsim_kernels.matmul import matmul_chain
 from accelsim_kernels.quantize import absmax, quantize, rescale, scales
-from accelsim_kernels.rounding import round_to
+from accelsim_kernels.rounding import PLAIN, round_to
 
 
 def _rows(x: Array) -> Array:

@@ -15,15 +15,12 @@ import numpy as np
 from accelsim.errors import InputError
 from accelsim.sim.bindings.values import Array, Call, Value
 from accelsim_kernels.nonlinear import activation, exp
-from accelsim_kernels.rounding import round_to
-
-#: Formats whose values are rounded after every op.
-FLOATS = ("bf16", "fp16", "fp32")
+from accelsim_kernels.rounding import PLAIN, round_to
 
 
 def stored(values: Array, fmt: str) -> Array:
     """Return values in the number type in which they travel, rounded to their format."""
-    if fmt in FLOATS:
+    if fmt in PLAIN:
         return round_to(np.ascontiguousarray(values, dtype=np.float32), fmt)
     return values.astype(DTYPES[fmt])
 

@@ -12,9 +12,7 @@ from accelsim.sim.bindings.values import Array, Call, Value
 from accelsim_kernels.attention import attention as attend
 from accelsim_kernels.nonlinear import softmax as row_softmax
 from accelsim_kernels.normalize import layer_norm, rms_norm, row_sum
-
-#: Format in which probabilities enter the second product of attention: that of its operands.
-PLAIN = ("bf16", "fp16", "fp32")
+from accelsim_kernels.rounding import PLAIN
 
 
 def norm(call: Call) -> Sequence[Value]:
@@ -48,6 +46,7 @@ def attention(call: Call) -> Sequence[Value]:
     mask = call.array(3) if len(call.values) > 3 else None
     if mask is not None and attrs.get("mask_hides"):
         mask = ~mask.astype(np.bool_)
+    # Probabilities enter the second product in the format of its other operand.
     storage = call.inputs[2].format
     return [
         attend(

@@ -14,13 +14,10 @@ from accelsim_kernels.cast import decode_fp8
 from accelsim_kernels.integer import PackedInt4, PackedInt8, pack_int4
 from accelsim_kernels.matmul import PackedChain
 from accelsim_kernels.quantize import dequantize, quantize_weight
-from accelsim_kernels.rounding import round_to
+from accelsim_kernels.rounding import PLAIN, round_to
 from accelsim_kernels.sparse import compress_2to4, decompress_2to4, prune_2to4
 
 Float32 = npt.NDArray[np.float32]
-
-#: Formats that are stored without scales.
-PLAIN = ("bf16", "fp16", "fp32")
 
 
 @dataclass(frozen=True)
