@@ -26,7 +26,7 @@ from accelsim.spec.arch import ArchSpec
 from accelsim.spec.load import load_arch
 
 if TYPE_CHECKING:
-    from accelsim.validate.kernels import Validation
+    from accelsim.validate.result import Result, Validation
 
 #: What ``simulate`` runs when it is given nothing.
 DEFAULT_ARCH = "edge_npu"
@@ -236,43 +236,71 @@ def predict_file(
     return predict_csv(text, path, Predictor(chip, fidelity), progress)
 
 
-def vectors_folder(data: str | None = None) -> Path:
-    """Return the folder whose vectors kernels are held to.
+def measurements_folder(what: str, data: str | None = None) -> Path:
+    """Return the folder that a subject is validated with.
 
     Args:
-        data: a folder; None: ``$ACCELSIM_REFERENCE/numerics``, or the vectors that ship.
+        what: ``kernels``, ``array``, ``dram`` or ``mapping``.
+        data: a folder; None: the subject's part of ``$ACCELSIM_REFERENCE``, or what ships.
+
+    Raises:
+        InputError: an unknown subject, or no folder is named and nothing ships.
     """
-    from accelsim.validate.kernels import folder_of
+    from accelsim.validate.subjects import folder_of
 
-    return folder_of(data)
+    return folder_of(what, data)
 
 
-def validate(what: str, folder: Path) -> Validation:
+def validate(
+    what: str, folder: Path, predictions: str | None = None, progress: Progress = _quiet
+) -> Validation[Result]:
     """Compare what accelsim computes with what a folder says.
 
     Args:
-        what: ``kernels``.
-        folder: vectors with an index, as docs/vectors.md describes them.
+        what: ``kernels``, ``array``, ``dram`` or ``mapping``.
+        folder: vectors with an index, as docs/vectors.md describes them, or tables as
+            docs/timing.md does.
+        predictions: what ``predict_measurements`` returned; None: it is computed. Kernels are
+            always computed.
+        progress: told what is being computed, how much of it is done, and how much there is.
 
     Raises:
         InputError: something else is asked for, or the folder cannot be read.
     """
-    from accelsim.validate.kernels import validate_kernels
+    from accelsim.validate import kernels, subjects
 
-    if what != "kernels":
-        raise UnknownNameError("thing to validate", what, ("kernels",))
-    return validate_kernels(folder)
+    if what == "kernels":
+        return kernels.validate_kernels(folder)
+    text = subjects.predict(what, folder, progress) if predictions is None else predictions
+    return subjects.compare(what, folder, text, "predictions")
 
 
-def predict_vectors(folder: Path) -> str:
-    """Return a CSV of every output that the operands of a folder allow.
+def predict_measurements(what: str, folder: Path, progress: Progress = _quiet) -> str:
+    """Return ``predictions.csv`` of a folder; measurements are not read.
 
     Raises:
-        InputError: the folder cannot be read.
+        InputError: something unknown is asked for, or the folder cannot be read.
     """
-    from accelsim.validate.kernels import predictions
+    from accelsim.validate.subjects import predict
 
-    return predictions(folder)
+    return predict(what, folder, progress)
+
+
+def plot_validation(found: Validation[Result], path: Path) -> None:
+    """Draw what was predicted over what was measured, with a band of ten percent.
+
+    Args:
+        found: a comparison of tables; sets that must be equal have no errors to draw.
+        path: an SVG, PNG or PDF.
+
+    Raises:
+        InputError: no set has pairs to draw.
+    """
+    from accelsim.report.plots.scatter import plot_scatter
+    from accelsim.report.style import save
+
+    pairs = {one.name: getattr(one, "pairs", ()) for one in found.sets}
+    save(plot_scatter(f"{found.what}: predicted over measured", pairs), path)
 
 
 def provenance(command: Sequence[str], started: float) -> dict[str, Any]:

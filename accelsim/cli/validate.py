@@ -10,15 +10,17 @@ import typer
 from accelsim.cli import console, options
 from accelsim.errors import InputError
 
+_SUBJECTS = ("kernels", "array", "dram", "mapping")
+
 
 def validate(
-    what: Annotated[str, typer.Argument(metavar="WHAT", help="kernels.")],
+    what: Annotated[str, typer.Argument(metavar="WHAT", help=", ".join(_SUBJECTS) + ".")],
     data: Annotated[
         str | None,
         typer.Option(
             "--data",
             metavar="DIR",
-            help="Folder of vectors; else $ACCELSIM_REFERENCE/numerics, else those that ship.",
+            help="Folder of measurements; else $ACCELSIM_REFERENCE. Vectors of kernels also ship.",
         ),
     ] = None,
     predict_only: Annotated[
@@ -27,66 +29,121 @@ def validate(
     output: Annotated[
         str | None, typer.Option("-o", "--output", help="Where to write predictions.csv.")
     ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option("--plot", metavar="FILE", help="Draw predicted over measured, as SVG or PNG."),
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Compare what accelsim computes with what others did: exit 0 when every set passes."""
     from accelsim import api
     from accelsim.report.files import check_file, write_file
 
-    options.choice("thing to validate", what, ("kernels",))
+    options.choice("thing to validate", what, _SUBJECTS)
     if predict_only and as_json:
         raise InputError("--predict-only writes a CSV; --json goes with a comparison")
-    if output is not None:
-        check_file(Path(output))
-    folder = api.vectors_folder(data)
-    _announce()
-    console.note(f"vectors of {folder}")
-    if predict_only or output is not None:
-        text = api.predict_vectors(folder)
-        if output is None:
-            console.print_text(text)
-        else:
+    for path in filter(None, (output, plot)):
+        check_file(Path(path))
+    folder = api.measurements_folder(what, data)
+    _announce(what)
+    console.note(f"{'vectors' if what == 'kernels' else 'measurements'} of {folder}")
+    text = None
+    if predict_only or output is not None or what != "kernels":
+        with console.stages(quiet=as_json) as told:
+            text = api.predict_measurements(what, folder, told)
+    if text is not None:
+        if output is not None:
             write_file(Path(output), text)
+        elif predict_only:
+            console.print_text(text)
     if predict_only:
         return
-    found = api.validate(what, folder)
-    if as_json:
-        console.print_text(options.json_text(found.to_dict()))
-    else:
-        _show(found.to_dict())
+    found = api.validate(what, folder, text)
+    if plot is not None:
+        api.plot_validation(found, Path(plot))
+    _print(found.to_dict(), as_json)
     if not found.passed:
         raise typer.Exit(1)
 
 
-def _announce() -> None:
+def _print(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        console.print_text(options.json_text(found))
+    else:
+        _show(found)
+
+
+def _announce(what: str) -> None:
     # Not options.announce: the kernels that time are not needed here, and need not be compiled.
-    from accelsim_kernels.jit import DOOR
+    if what == "kernels":
+        from accelsim_kernels.jit import DOOR
+    else:
+        from accelsim.jit import DOOR
 
     if DOOR.cold():
         console.note("compiling kernels, once; this takes up to a minute ...")
 
 
 def _show(found: dict[str, Any]) -> None:
-    headers = ["set", "elements", "mismatches", "", "first mismatch, or why it failed"]
+    exact = [one for one in found["sets"] if "mismatches" in one]
+    close = [one for one in found["sets"] if "mismatches" not in one]
+    if exact:
+        headers = ["set", "elements", "mismatches", "", "first mismatch, or why it failed"]
+        cells = [
+            (
+                str(one["name"]),
+                f"{one['rows']:,}",
+                f"{one['mismatches']:,}",
+                _passed(one),
+                _why(one),
+            )
+            for one in exact
+        ]
+        console.print_table(headers, cells, numeric=("elements", "mismatches"))
+    if close:
+        _show_close(close)
+    passed = sum(one["passed"] for one in found["sets"])
+    style = "bold green" if found["passed"] else "bold red"
+    console.print_line(f"{passed} of {len(found['sets'])} sets passed", style)
+
+
+def _show_close(sets: list[dict[str, Any]]) -> None:
+    numeric = ("rows", "mean %", "median %", "bias %", "worst %")
+    headers = ["set", *numeric, "", "worst row, or why it failed"]
     cells = [
         (
             str(one["name"]),
             f"{one['rows']:,}",
-            f"{one['mismatches']:,}",
-            "passed" if one["passed"] else "failed",
-            _why(one),
+            _percent(one["mean_abs_pct_error"]),
+            _percent(one["median_abs_pct_error"]),
+            _percent(one["bias"]),
+            _percent(one["worst"] and one["worst"]["error_pct"]),
+            _passed(one),
+            one["reason"] or _place(one["worst"]),
         )
-        for one in found["sets"]
+        for one in sets
     ]
-    console.print_table(headers, cells, numeric=("elements", "mismatches"))
-    passed = sum(one["passed"] for one in found["sets"])
-    style = "bold green" if found["passed"] else "bold red"
-    console.print_line(f"{passed} of {len(found['sets'])} sets passed", style)
+    console.print_table(headers, cells, numeric=numeric)
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+def _passed(one: dict[str, Any]) -> str:
+    return "passed" if one["passed"] else "failed"
+
+
+def _place(worst: dict[str, Any] | None) -> str:
+    return "" if worst is None else f"{worst['file']} row {worst['row']}"
 
 
 def _why(one: dict[str, Any]) -> str:
     first = one["first_mismatch"]
     if first is None:
         return one["reason"] or ""
+    if "index" not in first:
+        where = f"{first['file']} row {first['row']} {first['metric']}"
+        return f"{where}: {first['expected']:g} expected, {first['computed']} found"
     place = ", ".join(str(i) for i in first["index"])
     return f"{first['array']}[{place}]: {first['expected']} expected, {first['computed']} found"

@@ -4,49 +4,30 @@ from __future__ import annotations
 
 import csv
 import io
-import os
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import yaml
 
 from accelsim.validate.catalog import Arrays, Unfit, derivable, find
+from accelsim.validate.goals import goal
 from accelsim.validate.index import Index, array_names, read_arrays, read_index
-from accelsim.validate.result import SetResult, Validation
-
-__all__ = ["SetResult", "Validation", "folder_of", "predictions", "validate_kernels"]
+from accelsim.validate.result import ExactSet, Validation
 
 Array = npt.NDArray[Any]
 
 #: The vectors that ship.
 SHIPPED = Path(__file__).parent / "vectors"
-#: The environment variable that names a folder of measurements, and the vectors' place in it.
-REFERENCE, PART = "ACCELSIM_REFERENCE", "numerics"
+#: The vectors' place in a folder of measurements.
+PART = "numerics"
 #: Rules of arrays that are not computed.
 _GIVEN = ("input", "info")
 #: Rules by which bits compare.
 _BITWISE = ("exact", "nan_class")
 
 
-def folder_of(data: str | None) -> Path:
-    """Return the folder to validate with: the named one, the reference's, or the shipped one."""
-    if data is not None:
-        return Path(data)
-    named = os.environ.get(REFERENCE)
-    return Path(named) / PART if named else SHIPPED
-
-
-@cache
-def goal(what: str, name: str) -> Any:
-    """Return a goal of goals.yaml."""
-    text = (Path(__file__).parent / "goals.yaml").read_text(encoding="utf-8")
-    return yaml.safe_load(text)[what][name]
-
-
-def validate_kernels(folder: Path) -> Validation:
+def validate_kernels(folder: Path) -> Validation[ExactSet]:
     """Compute and compare every output array of a folder.
 
     An array that cannot be interpreted is never a pass: it is named in ``not_computed`` of its set.
@@ -59,7 +40,7 @@ def validate_kernels(folder: Path) -> Validation:
     return Validation("kernels", folder, sets)
 
 
-def _validate(index: Index, name: str, arrays: Arrays) -> SetResult:
+def _validate(index: Index, name: str, arrays: Arrays) -> ExactSet:
     rows, mismatches, first, not_computed = 0, 0, None, {}
     for array, expected in arrays.items():
         rule = index.rule(name, array)
@@ -74,7 +55,7 @@ def _validate(index: Index, name: str, arrays: Arrays) -> SetResult:
         mismatches += int(wrong.sum())
         if first is None and wrong.any():
             first = _first(array, wrong, expected, found)
-    return SetResult(name, rows, mismatches, first, not_computed, goal("kernels", "mismatches"))
+    return ExactSet(name, rows, mismatches, first, goal("kernels", "mismatches"), not_computed)
 
 
 def _compared(

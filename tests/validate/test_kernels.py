@@ -15,8 +15,9 @@ import pytest
 
 from accelsim.errors import InputError
 from accelsim.validate import catalog
-from accelsim.validate.kernels import SHIPPED, folder_of, predictions, validate_kernels
-from accelsim.validate.result import SetResult
+from accelsim.validate.kernels import SHIPPED, predictions, validate_kernels
+from accelsim.validate.result import ExactSet
+from accelsim.validate.subjects import folder_of
 from tests.kernels import make_vectors
 from tests.validate.vectors import OUTPUTS, change, flip
 
@@ -26,7 +27,7 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(SHIPPED, tmp_path / "vectors"))
 
 
-def result_of(folder: Path, name: str) -> SetResult:
+def result_of(folder: Path, name: str) -> ExactSet:
     return next(one for one in validate_kernels(folder).sets if one.name == name)
 
 
@@ -270,10 +271,10 @@ def test_what_cannot_be_predicted_keeps_a_line(copy: Path) -> None:
 
 def test_which_folder_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ACCELSIM_REFERENCE", raising=False)
-    assert folder_of(None) == SHIPPED
+    assert folder_of("kernels", None) == SHIPPED
     monkeypatch.setenv("ACCELSIM_REFERENCE", "/measured")
-    assert folder_of(None) == Path("/measured/numerics")
-    assert folder_of("mine") == Path("mine")
+    assert folder_of("kernels", None) == Path("/measured/numerics")
+    assert folder_of("kernels", "mine") == Path("mine")
 
 
 def test_published_vectors_are_computed_or_named(reference: Path) -> None:
