@@ -44,7 +44,7 @@ def compare(
             model,
             recipe or ["bf16"],
             request=request(phase, batch, seq_len, context_len, logits),
-            fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
+            fidelity=options.choice("fidelity", fidelity, options.FIDELITIES),
             overrides=settings or (),
             numerics=mode,
             problems=count,

@@ -25,7 +25,11 @@ ContextLen = Annotated[
     typer.Option("--context-len", min=1, help="Tokens in the cache of a decode; as --seq-len."),
 ]
 Logits = Annotated[str, typer.Option("--logits", help="Positions with logits: last or all.")]
-FidelityOption = Annotated[str, typer.Option("--fidelity", help="tile or analytical.")]
+#: As ``sim.outcome.FIDELITIES``, which the help does not import.
+FIDELITIES = ("analytical", "tile", "cycle")
+FidelityOption = Annotated[
+    str, typer.Option("--fidelity", help="tile, analytical, or cycle: clock by clock, small ops.")
+]
 Numerics = Annotated[
     str | None,
     typer.Option(

@@ -30,7 +30,7 @@ def predict(
     as_json: options.Json = False,
 ) -> None:
     """Predict single ops on a chip."""
-    options.choice("fidelity", fidelity, ("analytical", "tile"))
+    options.choice("fidelity", fidelity, options.FIDELITIES)
     if (csv is None) == (op is None):
         raise InputError("give either an op (gemm M N K) or --csv FILE")
     if csv is not None:
@@ -56,7 +56,7 @@ def _file(arch: str, csv: str, output: str | None, fidelity: str, settings: list
         text = api.predict_file(
             arch,
             csv,
-            fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
+            fidelity=options.choice("fidelity", fidelity, options.FIDELITIES),
             overrides=settings,
             progress=step,
         )
@@ -99,7 +99,7 @@ def _one(
         op,
         dtype,
         named,
-        fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
+        fidelity=options.choice("fidelity", fidelity, options.FIDELITIES),
         overrides=settings,
     )
     if as_json:

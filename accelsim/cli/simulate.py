@@ -68,7 +68,7 @@ def simulate(
             model,
             recipe,
             request=asked,
-            fidelity=options.choice("fidelity", fidelity, ("analytical", "tile")),
+            fidelity=options.choice("fidelity", fidelity, options.FIDELITIES),
             overrides=settings or (),
             numerics=mode,
             problems=count,

@@ -14,7 +14,7 @@ from accelsim.mapping._core import attention as core
 from accelsim.mapping._core import layout as at
 from accelsim.mapping.machine import DATAFLOWS, Machine
 from accelsim.mapping.nest import attention_nest
-from accelsim.mapping.plan import Plan, Steps, closed_form_ps, drain_of, empty_steps
+from accelsim.mapping.plan import Plan, Steps, closed_form_ps, drain_of, empty_steps, scored
 from accelsim.mapping.workload import AttentionWorkload
 
 #: Blocks of queries and keys that are tried.
@@ -34,6 +34,8 @@ def attention_vector(workload: AttentionWorkload, machine: Machine) -> Ints:
     found[core.T_K_BITS] = FORMAT_BITS[workload.k_format]
     found[core.T_O_BITS], found[core.T_X_BITS] = workload.o_bits, workload.x_bits
     found[core.T_MASK_BITS], found[core.T_MASK_PLANES] = workload.mask_bits, workload.mask_planes
+    found[core.T_X_HERE_BITS] = workload.resident.x_bits
+    found[core.T_O_HERE_BITS] = workload.resident.o_bits
     found[core.T_SCORE_MC] = machine.milli_cycles(workload.score_work)
     found[core.T_OUTPUT_MC] = machine.milli_cycles(workload.output_work)
     found[core.T_ACC_BITS] = machine.accumulator_bits
@@ -67,7 +69,7 @@ def _candidates(workload: AttentionWorkload, machine: Machine) -> Iterator[Ints]
 
 
 def _fits(workload: AttentionWorkload, vector: Ints, machine: Machine, choice: Ints) -> bool:
-    levels = machine.levels
+    levels = machine.free_levels(workload.resident.held_bits)
     block = int(core.block_bits(vector, choice))
     if block * levels[0, at.L_BUFFERS] > levels[0, at.L_BITS]:
         return False
@@ -80,13 +82,13 @@ def _fits(workload: AttentionWorkload, vector: Ints, machine: Machine, choice: I
 
 
 def plan_attention(workload: AttentionWorkload, machine: Machine, name: str) -> Plan:
-    """Try all block sizes and keep the fastest by closed form, the one with fewer bytes in a tie.
+    """Try all block sizes and keep the best by closed form; see ``Machine.objective``.
 
     Raises:
         MappingError: not even the smallest block fits.
     """
     vector, mode = attention_vector(workload, machine), _mode_vector(machine)
-    best: tuple[tuple[int, int], Ints, Steps] | None = None
+    best: tuple[tuple[float, float], int, Ints, Steps] | None = None
     tried = 0
     fitting = [c for c in _candidates(workload, machine) if _fits(workload, vector, machine, c)]
     if not fitting:
@@ -98,20 +100,24 @@ def plan_attention(workload: AttentionWorkload, machine: Machine, name: str) -> 
             continue
         bits, work = empty_steps(machine.levels_used, count)
         core.attention_steps(mode, machine.vector, vector, choice, bits, work)
+        for operand, here in enumerate((workload.resident.first, workload.resident.second)):
+            if here:
+                bits[-1, operand] = 0
         steps = Steps(bits, work, drain_of(machine, int(choice[core.H_DATAFLOW])), on_array=True)
-        key = (closed_form_ps(machine, steps), int(bits[-1].sum()))
+        latency = closed_form_ps(machine, steps)
+        key = scored(machine, latency, steps)
         tried += 1
         if best is None or key < best[0]:
-            best = (key, choice, steps)
+            best = (key, latency, choice, steps)
     if best is None:
         raise MappingError(_why(workload, vector, machine, name))
-    key, choice, steps = best
+    key, latency, choice, steps = best
     traffic = tuple(int(link.sum()) for link in steps.bits)
     nest = attention_nest(workload, machine, choice)
     scores = int(core.visited_scores(vector, choice))
     return Plan(
-        workload, machine, choice, key[0], tried, steps, traffic, nest,
-        computed_macs=scores * (workload.depth + workload.value_depth),
+        workload, machine, choice, latency, tried, steps, traffic, nest,
+        computed_macs=scores * (workload.depth + workload.value_depth), score=key[0],
     )  # fmt: skip
 
 

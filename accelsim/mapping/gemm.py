@@ -10,7 +10,7 @@ from accelsim.errors import MappingError
 from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.cost import level_bits, link_traffic
-from accelsim.mapping._core.search import search
+from accelsim.mapping._core.search import score, search
 from accelsim.mapping._core.steps import count_steps, gemm_steps
 from accelsim.mapping._core.tile import a_tile_bits, w_tile_bits
 from accelsim.mapping.machine import DATAFLOWS, Machine
@@ -35,13 +35,18 @@ def problem_vector(workload: GemmWorkload, machine: Machine) -> Ints:
     found[at.P_O_BITS], found[at.P_X_BITS] = workload.o_bits, workload.x_bits
     found[at.P_ACC_BITS] = machine.accumulator_bits
     found[at.P_W_BATCHED] = workload.w_batched
-    found[at.P_K_NUM], found[at.P_K_DEN] = (1, 2) if workload.sparse else (1, 1)
+    found[at.P_K_NUM], found[at.P_K_DEN] = (2, 4) if workload.sparse else (1, 1)
     found[at.P_K_PER_CYCLE], found[at.P_CYCLES_PER_STEP] = mode.k_per_cycle, mode.cycles_per_step
     found[at.P_GROUP] = workload.group
     found[at.P_GROUP_CYCLES] = machine.arch.conversions.group_rescale_cycles
     found[at.P_A_ELEMENT_BITS] = workload.element_bits
     found[at.P_TAPS], found[at.P_OUT_W], found[at.P_OUT_H] = 1, 1, 1
     found[at.P_VECTOR_MILLICYCLES] = machine.milli_cycles(workload.work)
+    found[at.P_ACCESS_BITS] = 8 * machine.arch.dram.access_bytes
+    resident = workload.resident
+    found[at.P_A_HERE], found[at.P_W_HERE] = resident.first, resident.second
+    found[at.P_X_HERE_BITS] = resident.x_bits
+    found[at.P_O_HERE_BITS] = resident.o_bits
     if workload.conv is not None:
         conv = workload.conv
         found[at.P_CONV] = 1
@@ -108,20 +113,51 @@ def heads(machine: Machine, workload: GemmWorkload) -> Ints:
     return np.array([(f, *s) for f, s in product(flows, splits)], np.int64)
 
 
+#: How far above the best plan's score a plan of another dataflow may lie to be looked at again.
+_NEAR = 1.05
+
+
 def plan_gemm(workload: GemmWorkload, machine: Machine, name: str) -> Plan:
-    """Search the best plan by closed-form latency, ties broken by energy of data movement.
+    """Search the best plan by closed form; see ``Machine.objective``.
 
     Raises:
         MappingError: nothing fits; the message names level, tensor and bytes.
     """
+    asked = heads(machine, workload)
+    found = _search(workload, machine, name, asked, np.inf)
+    if found is None:
+        problem, sizes = problem_vector(workload, machine), tile_sizes(workload, machine)
+        raise MappingError(_why(workload, machine, name, problem, sizes))
+    return found
+
+
+def near_gemm(workload: GemmWorkload, machine: Machine, name: str, best: Plan) -> list[Plan]:
+    """Return the best plans of the other dataflows that are about as good as the best one."""
+    found = []
+    for flow in range(len(DATAFLOWS)):
+        asked = heads(machine, workload)
+        asked = np.ascontiguousarray(asked[asked[:, 0] == flow])
+        if not asked.size or flow == best.choice[at.S_DATAFLOW]:
+            continue
+        try:
+            plan = _search(workload, machine, name, asked, _NEAR * best.score)
+        except MappingError:
+            continue
+        if plan is not None:
+            found.append(plan)
+    return found
+
+
+def _search(
+    workload: GemmWorkload, machine: Machine, name: str, asked: Ints, limit: float
+) -> Plan | None:
     problem = problem_vector(workload, machine)
-    vector, levels, rates = machine.vector, machine.levels, machine.rates
+    vector, rates = machine.vector, machine.rates
+    levels = machine.free_levels(workload.resident.held_bits)
     sizes = tile_sizes(workload, machine)
-    choice, latency, _, evaluated = search(
-        problem, vector, levels, rates, heads(machine, workload), sizes
-    )
+    choice, latency, cost, evaluated = search(problem, vector, levels, rates, asked, sizes, limit)
     if not np.isfinite(latency):
-        raise MappingError(_why(machine, name, problem, sizes))
+        return None
     return Plan(
         workload=workload,
         machine=machine,
@@ -134,6 +170,7 @@ def plan_gemm(workload: GemmWorkload, machine: Machine, name: str) -> Plan:
             for link in range(machine.levels_used)
         ),
         nest=gemm_nest(workload, machine, choice),
+        score=float(score(rates, latency, cost)),
     )
 
 
@@ -150,7 +187,7 @@ def _steps(problem: Ints, machine: Machine, choice: Ints, name: str) -> Steps:
     return Steps(bits, work, drain, on_array=True)
 
 
-def _why(machine: Machine, name: str, problem: Ints, sizes: Ints) -> str:
+def _why(workload: GemmWorkload, machine: Machine, name: str, problem: Ints, sizes: Ints) -> str:
     """Say which level is too small for even the smallest tile, by how much, and what fills it."""
     b, m, n, k = (int(row[1 : 1 + row[0]].min()) for row in sizes)
     choice = np.zeros(at.S_SIZE, np.int64)
@@ -163,6 +200,7 @@ def _why(machine: Machine, name: str, problem: Ints, sizes: Ints) -> str:
         for level in range(machine.levels_used)
     ]
     memories = machine.arch.memories
+    needs[-1] += workload.resident.held_bits // 8
     over = [need - level.size_bytes for need, level in zip(needs, memories, strict=True)]
     worst = max(range(len(over)), key=lambda level: over[level])
     memory = memories[worst]

@@ -28,12 +28,14 @@ class Machine:
         mode: the array's mode for the op's formats.
         cost_fj: energy per bit at the nearest level's port, then of each link; it chooses among
             equally fast plans.
+        objective: what a plan is searched for, one of ``layout.OBJECTIVES``.
     """
 
     arch: ArchSpec
     array: ArraySpec | None
     mode: MacMode | None
     cost_fj: tuple[float, ...] = field(default=())
+    objective: str = "latency"
 
     @property
     def levels_used(self) -> int:
@@ -74,21 +76,28 @@ class Machine:
             found[i] = (8 * memory.size_bytes, memory.buffers, memory.ports)
         return found
 
+    def free_levels(self, held_bits: int) -> Ints:
+        """``levels`` less what earlier ops left in the outermost level."""
+        found = self.levels.copy()
+        found[self.levels_used - 1, at.L_BITS] -= held_bits
+        return found
+
     @cached_property
     def rates(self) -> Floats:
         """The rate vector of the kernels."""
         arch = self.arch
         found = np.zeros(at.R_SIZE, np.float64)
         found[at.R_PS_PER_CYCLE] = self.ps_per_cycle
-        found[at.R_OVERHEAD] = np.ceil(arch.dispatch.op_overhead_s * _PS)
-        found[at.R_TILE] = np.ceil(arch.dispatch.tile_overhead_s * _PS)
+        found[at.R_OVERHEAD] = _ps(arch.dispatch.op_overhead_s)
+        found[at.R_TILE] = _ps(arch.dispatch.tile_overhead_s)
         found[at.R_PORT0] = _ps_per_bit(arch.memories[0].bandwidth_bytes_per_s)
+        found[at.R_OBJECTIVE] = at.OBJECTIVES.index(self.objective)
         found[at.R_PORT_COST] = self.cost_fj[0] if self.cost_fj else 0.0
         for link in range(self.levels_used):
             found[at.R_LINK0 + link] = _ps_per_bit(self._link_bandwidth(link))
             outermost = link + 1 == self.levels_used
             latency = arch.dma.setup_s + (arch.dram.latency_s if outermost else 0.0)
-            found[at.R_SETUP0 + link] = np.ceil(latency * _PS)
+            found[at.R_SETUP0 + link] = _ps(latency)
             if self.cost_fj:
                 found[at.R_COST0 + link] = self.cost_fj[1 + link]
         return found
@@ -100,11 +109,20 @@ class Machine:
             return min(inner, self.arch.memories[link + 1].bandwidth_bytes_per_s)
         return min(inner, self.arch.dram.sustained_bytes_per_s)
 
+    def level_ps_per_bit(self, level: int) -> float:
+        """Picoseconds per bit of a level's own port."""
+        return _ps_per_bit(self.arch.memories[level].bandwidth_bytes_per_s)
+
     def milli_cycles(self, work: tuple[tuple[str, int], ...]) -> int:
         """Vector work in 1/1000 cycles, all lanes busy, rounded up."""
         vector = self.arch.vector
         cycles = sum(count * vector.cycles(name) for name, count in work) / vector.lanes
         return int(np.ceil(cycles * 1000))
+
+
+def _ps(seconds: float) -> float:
+    """Whole picoseconds at or above a time; a digit that only floats have is not a picosecond."""
+    return float(np.ceil(round(seconds * _PS, 3)))
 
 
 def _ps_per_bit(bytes_per_s: float) -> float:

@@ -50,6 +50,9 @@ class Plan:
         traffic: bits over each link, loaded and stored.
         nest: the plan as a loop nest, for people.
         computed_macs: MACs that the array computes, where it computes more than are needed.
+        score: what was searched for: latency in ps, energy of data movement in fJ, their product.
+        gap: how far the score may lie above the best of the map space, as a part of that; 0 is
+            proven to be the best.
     """
 
     workload: Workload
@@ -61,6 +64,8 @@ class Plan:
     traffic: tuple[int, ...]
     nest: str
     computed_macs: int = 0
+    score: float = 0.0
+    gap: float = 0.0
 
 
 def drain_of(machine: Machine, dataflow: int) -> int:
@@ -95,6 +100,26 @@ def closed_form_ps(machine: Machine, steps: Steps) -> int:
     tail = (setup + float(bits[0, 3, stored[-1]]) * slowest) if stored.size else 0.0
     tail += drain + float(vector[-1])
     return int(np.ceil(rates[at.R_OVERHEAD] + lead + max(busy) + tail))
+
+
+def moved_fj(machine: Machine, steps: Steps) -> float:
+    """Energy of the data movement of tile steps; 0 where the machine has no costs."""
+    if not machine.cost_fj:
+        return 0.0
+    port = int(steps.work[:, W_READ].sum() + steps.work[:, W_WRITTEN].sum())
+    links = [int(link.sum()) for link in steps.bits]
+    return float(np.dot(machine.cost_fj[: 1 + len(links)], (port, *links)))
+
+
+def scored(machine: Machine, latency_ps: int, steps: Steps) -> tuple[float, float]:
+    """Return what a search minimizes, and what tells plans of equal score apart."""
+    cost = moved_fj(machine, steps)
+    orders = {
+        "latency": (float(latency_ps), cost),
+        "energy": (cost, float(latency_ps)),
+        "edp": (cost * latency_ps, float(latency_ps)),
+    }
+    return orders[machine.objective]
 
 
 def main_ps(machine: Machine, steps: Steps) -> Floats:

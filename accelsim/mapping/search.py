@@ -7,7 +7,7 @@ from functools import partial
 
 from accelsim.errors import MappingError, RecipeError
 from accelsim.mapping.attention import plan_attention
-from accelsim.mapping.gemm import plan_gemm
+from accelsim.mapping.gemm import near_gemm, plan_gemm
 from accelsim.mapping.machine import Machine
 from accelsim.mapping.plan import Plan
 from accelsim.mapping.stream import plan_stream
@@ -22,19 +22,30 @@ from accelsim.spec.arch import ArchSpec
 
 
 def machines(
-    arch: ArchSpec, activation: str, weight: str, sparse: bool, cost_fj: Sequence[float] = ()
+    arch: ArchSpec,
+    activation: str,
+    weight: str,
+    sparse: bool,
+    cost_fj: Sequence[float] = (),
+    objective: str = "latency",
 ) -> list[Machine]:
     """Return a machine per array that multiplies a pair of formats."""
     found = []
     for array in arch.arrays:
         mode = array.mode(activation, weight)
         if mode is not None and (mode.sparse_2to4 or not sparse):
-            found.append(Machine(arch, array, mode, tuple(cost_fj)))
+            found.append(Machine(arch, array, mode, tuple(cost_fj), objective))
     return found
 
 
-def plan(workload: Workload, arch: ArchSpec, name: str, cost_fj: Sequence[float] = ()) -> Plan:
-    """Return the fastest plan over all arrays that build the formats.
+def plan(
+    workload: Workload,
+    arch: ArchSpec,
+    name: str,
+    cost_fj: Sequence[float] = (),
+    objective: str = "latency",
+) -> Plan:
+    """Return the best plan over all arrays that build the formats.
 
     Args:
         workload: what to run.
@@ -42,22 +53,30 @@ def plan(workload: Workload, arch: ArchSpec, name: str, cost_fj: Sequence[float]
         name: the op's name, for messages.
         cost_fj: energy per bit in fJ at the nearest level's port and of each link; it chooses among
             equally fast plans.
+        objective: ``latency``, ``energy`` (of data movement) or ``edp``, their product.
 
     Raises:
         RecipeError: no array multiplies these formats.
         MappingError: nothing fits.
     """
+    lanes = Machine(arch, None, None, tuple(cost_fj), objective)
     if isinstance(workload, StreamWorkload):
-        return plan_stream(workload, Machine(arch, None, None, tuple(cost_fj)), name)
+        return plan_stream(workload, lanes, name)
     pair, sparse = _formats(workload)
-    found = machines(arch, *pair, sparse, cost_fj)
+    found = machines(arch, *pair, sparse, cost_fj, objective)
     if not found:
         raise RecipeError(refusal(arch, *pair, sparse))
     tries: list[Callable[[], Plan]] = [partial(_on_array, workload, m, name) for m in found]
     if isinstance(workload, GemmWorkload) and workload.conv is not None and workload.batch > 1:
-        lanes = Machine(arch, None, None, tuple(cost_fj))
         tries.append(partial(plan_stream, on_lanes(workload), lanes, name))
-    return min(_that_fit(tries), key=lambda p: p.latency_ps)
+    return min(_that_fit(tries), key=lambda p: p.score)
+
+
+def rivals(best: Plan, name: str) -> list[Plan]:
+    """Return plans by other dataflows that the closed form finds about as good as the best one."""
+    if isinstance(best.workload, GemmWorkload) and best.machine.mode is not None:
+        return near_gemm(best.workload, best.machine, name, best)
+    return []
 
 
 def _formats(workload: GemmWorkload | AttentionWorkload) -> tuple[tuple[str, str], bool]:

@@ -9,7 +9,7 @@ from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_WRITTEN
 from accelsim.mapping.machine import Machine
-from accelsim.mapping.plan import Plan, Steps, closed_form_ps, empty_steps
+from accelsim.mapping.plan import Plan, Steps, closed_form_ps, empty_steps, scored
 from accelsim.mapping.workload import StreamWorkload
 
 #: Finest cut that is tried.
@@ -27,9 +27,12 @@ def _steps(workload: StreamWorkload, machine: Machine, chunks: int) -> Steps:
     bits, work = empty_steps(machine.levels_used, chunks)
     bits[:, 0] = _spread(workload.in_bits, chunks)
     bits[:, 3] = _spread(workload.out_bits, chunks)
+    bits[-1, 0] = _spread(workload.in_bits - workload.resident.x_bits, chunks)
+    bits[-1, 3] = _spread(workload.out_bits - workload.resident.o_bits, chunks)
     cycles = -(-machine.milli_cycles(workload.work) // 1000)
     work[:, W_ARRAY] = _spread(cycles, chunks)
-    work[:, W_READ], work[:, W_WRITTEN] = bits[0, 0], bits[0, 3]
+    work[:, W_READ] = _spread(workload.in_bits, chunks)
+    work[:, W_WRITTEN] = _spread(workload.out_bits, chunks)
     if not workload.work:
         # Plain movement passes through the level without the lanes touching it.
         work[:, W_READ] = work[:, W_WRITTEN] = 0
@@ -38,10 +41,14 @@ def _steps(workload: StreamWorkload, machine: Machine, chunks: int) -> Steps:
 
 def _chunk_counts(workload: StreamWorkload, machine: Machine) -> list[int]:
     """Numbers of chunks of whole rows that fit; what is tried depends on the op alone."""
-    level = machine.levels[0]
+    level = machine.free_levels(workload.resident.held_bits)[0]
     limit = min(workload.rows, _MOST_CHUNKS)
     tried = sorted({limit, *(1 << i for i in range(limit.bit_length()))})
-    row = -(-(workload.in_bits + workload.out_bits) // workload.rows)
+    moved = workload.in_bits + workload.out_bits
+    if machine.levels_used == 1:
+        # What lies in the level already needs no room for chunks of it.
+        moved -= workload.resident.x_bits + workload.resident.o_bits
+    row = -(-moved // workload.rows)
     room = int(level[at.L_BITS]) // int(level[at.L_BUFFERS])
     return [count for count in tried if -(-workload.rows // count) * row <= room]
 
@@ -64,7 +71,8 @@ def plan_stream(workload: StreamWorkload, machine: Machine, name: str) -> Plan:
     nest = f"{machine.arch.dram.standard}: in, out\n  for chunk in {chunks}:\n    {unit}"
     traffic = tuple(int(link.sum()) for link in steps.bits)
     choice = np.array([chunks], np.int64)
-    return Plan(workload, machine, choice, latency, len(plans), steps, traffic, nest)
+    score, _ = scored(machine, latency, steps)
+    return Plan(workload, machine, choice, latency, len(plans), steps, traffic, nest, score=score)
 
 
 def _why(workload: StreamWorkload, machine: Machine, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from accelsim.graph.ir import FORMAT_BITS, Graph, Op, Tensor
 from accelsim.graph.ops import kind_of, vector_work
@@ -27,6 +27,27 @@ class Conv:
     in_h: int
     in_row_bits: int
     taps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """What of a workload stays in the outermost level on chip, and never crosses the DRAM link.
+
+    Attributes:
+        first, second: the operand lies there, left by an op before (K and V are the second one).
+        x_bits: of the other inputs, those that lie there.
+        o_bits: of the outputs, those that stay.
+        held_bits: room that all of it takes, and what waits there for later ops.
+    """
+
+    first: bool = False
+    second: bool = False
+    x_bits: int = 0
+    o_bits: int = 0
+    held_bits: int = 0
+
+
+NOTHING = Resident()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +74,7 @@ class GemmWorkload:
     work: Work
     drain_work: Work = ()
     conv: Conv | None = None
+    resident: Resident = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +102,7 @@ class AttentionWorkload:
     mask_planes: int
     score_work: Work
     output_work: Work
+    resident: Resident = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,19 +118,29 @@ class StreamWorkload:
     rows: int
     work: Work
     macs: int = 0
+    resident: Resident = NOTHING
 
 
 Workload = GemmWorkload | AttentionWorkload | StreamWorkload
 
 
-def lower(graph: Graph, group: Group, where: ConversionSpec) -> Workload:
-    """Return the workload of a group; ``where`` says what the vector unit is spared."""
+def lower(
+    graph: Graph, group: Group, where: ConversionSpec, resident: Resident = NOTHING
+) -> Workload:
+    """Return the workload of a group.
+
+    Args:
+        graph: the graph that the group is of.
+        group: what runs as one.
+        where: what the vector unit is spared.
+        resident: what of it lies on chip.
+    """
     kind = kind_of(group.anchor)
     if group.anchor.kind == "attention":
-        return _attention(graph, group, where)
+        return replace(_attention(graph, group, where), resident=resident)
     if kind.engine == "array":
-        return _gemm(graph, group, where)
-    return _stream(graph, group, where)
+        return replace(_gemm(graph, group, where), resident=resident)
+    return replace(_stream(graph, group, where), resident=resident)
 
 
 def spared(op: Op, where: ConversionSpec) -> bool:
@@ -234,6 +267,12 @@ def on_lanes(workload: GemmWorkload) -> StreamWorkload:
         rows=workload.batch * workload.m,
         work=_merge(_merge(workload.work, workload.drain_work), (("add", macs), ("mul", macs))),
         macs=macs,
+        resident=replace(
+            workload.resident,
+            x_bits=workload.resident.x_bits
+            + workload.resident.first * workload.a_bits
+            + workload.resident.second * workload.w_bits,
+        ),
     )
 
 

@@ -8,15 +8,18 @@ from typing import Literal
 
 import numpy as np
 
-from accelsim.jit import Ints
+from accelsim.errors import InputError
+from accelsim.jit import Floats, Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
 from accelsim.mapping.plan import Plan, total_port_ps
 from accelsim.sim._core import engine, queues
+from accelsim.sim.cycle import run_plan, sampled_rates
+from accelsim.sim.memory import Dram
 from accelsim.sim.result import STALLS
 
-Fidelity = Literal["analytical", "tile"]
-FIDELITIES: tuple[Fidelity, ...] = ("analytical", "tile")
+Fidelity = Literal["analytical", "tile", "cycle"]
+FIDELITIES: tuple[Fidelity, ...] = ("analytical", "tile", "cycle")
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,11 @@ def counters(plan: Plan) -> Counters:
     )
 
 
-def time_plan(plan: Plan, fidelity: Fidelity) -> Outcome:
-    """Time a plan at a fidelity."""
-    return _tile(plan) if fidelity == "tile" else _analytical(plan)
+def time_plan(plan: Plan, fidelity: Fidelity, dram: Dram) -> Outcome:
+    """Time a plan at a fidelity; ``dram`` is the chip's main memory."""
+    if fidelity == "cycle":
+        return _cycle(plan, dram)
+    return _tile(plan, dram) if fidelity == "tile" else _analytical(plan)
 
 
 def _parameters(plan: Plan) -> Ints:
@@ -95,15 +100,49 @@ def _lanes(plan: Plan) -> Ints:
     return found
 
 
-def _tile(plan: Plan) -> Outcome:
+def _per_bit(plan: Plan, dram: Dram) -> Floats:
+    """Picoseconds per bit of every link and queue, ``[links, 4]``.
+
+    The outermost link is as fast as the DRAM answers this plan's own requests, unless the level
+    inside it is slower.
+    """
+    machine, last = plan.machine, plan.machine.levels_used - 1
+    rates = machine.rates
+    found = np.repeat(rates[at.R_LINK0 : at.R_LINK0 + last + 1, None], queues.QUEUES, axis=1)
+    found[last] = np.maximum(sampled_rates(plan, dram), machine.level_ps_per_bit(last))
+    return found
+
+
+#: Clocks of an op by closed form, and bytes over its outermost link, up to which it is clocked.
+_MOST_CLOCKS, _MOST_BYTES = 20_000_000, 256 << 20
+
+
+def _cycle(plan: Plan, dram: Dram) -> Outcome:
+    clocks = int(plan.latency_ps / plan.machine.ps_per_cycle)
+    if clocks > _MOST_CLOCKS or plan.traffic[-1] > 8 * _MOST_BYTES:
+        raise InputError(
+            f"an op of about {clocks:,} cycles that moves {plan.traffic[-1] // 8:,} bytes is too "
+            f"large for --fidelity cycle: up to {_MOST_CLOCKS:,} cycles and {_MOST_BYTES:,} bytes "
+            "are run clock by clock; use tile"
+        )
+    chip = run_plan(plan, dram.memory())
+    ps = chip.ps_per_cycle
+    stalls = {cause: round(clocks * ps) for cause, clocks in zip(STALLS, chip.stalls, strict=True)}
+    links = [round(clocks * ps) for clocks in chip.busy]
+    cycles = int(plan.steps.work[:, W_ARRAY].sum())
+    vector = int(np.ceil(plan.steps.work[:, W_VECTOR].sum() * 1e-3 * ps))
+    busy = _busy(plan, int(np.ceil(cycles * ps)), vector, links, stalls)
+    return Outcome(round(chip.end * ps), cycles, stalls, busy, counters(plan))
+
+
+def _tile(plan: Plan, dram: Dram) -> Outcome:
     machine = plan.machine
     rates = machine.rates
-    per_bit = rates[at.R_LINK0 : at.R_LINK0 + machine.levels_used].copy()
     result, spans, steps, _ = engine.run(
         plan.steps.bits,
         plan.steps.work,
         _lanes(plan),
-        per_bit,
+        _per_bit(plan, dram),
         _parameters(plan),
         float(rates[at.R_PS_PER_CYCLE]),
         float(rates[at.R_PORT0]),

@@ -36,6 +36,9 @@ class DramSpec(Section):
     efficiency: float = Field(
         gt=0, le=1, description="Sustained share of the peak, refresh and row misses included."
     )
+    access_bytes: Literal[16, 32, 64, 128, 256] = Field(
+        default=64, description="What one request moves, needed or not: a burst of a channel."
+    )
     latency_s: Seconds = Field(description="First byte of an idle access, controller included.")
 
     @property

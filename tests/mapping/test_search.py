@@ -18,6 +18,7 @@ from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.array import fill_drain_cycles
 from accelsim.mapping._core.cost import busy, edge_ps, fits, link_traffic, passing_bits, port_ps
 from accelsim.mapping._core.search import on_grid, vector_ps
+from accelsim.mapping._core.waste import wasted_bits
 from accelsim.mapping.attention import plan_attention
 from accelsim.mapping.fuse import fuse
 from accelsim.mapping.gemm import heads, plan_gemm, problem_vector, tile_sizes
@@ -55,7 +56,8 @@ def latency(machine: Machine, problem: Ints, choice: Ints) -> float:
         loaded, stored, visits = link_traffic(problem, vector, choice, link)
         if not fits(problem, vector, levels, choice, link, visits if link == 0 else below):
             return np.inf
-        moving = (loaded + stored) * rates[at.R_LINK0 + link]
+        taken = loaded + stored + wasted_bits(problem, vector, choice, link)
+        moving = taken * rates[at.R_LINK0 + link]
         spent = moving + (occupied if link == 0 else 0)
         spans += [moving, _turnaround(machine, problem, choice, link, spent)]
         if link == 0:

@@ -39,7 +39,7 @@ def run(  # noqa: PLR0913 (one name per thing that a test can set)
     lane[:, queues.LANE_BURST] = burst
     parameters = np.array([overhead, tile, drain, 2, 2], np.int64)
     result, spans, steps, _ = engine.run(
-        bits, work, lane, np.array(rate, np.float64), parameters, PS, 0.0
+        bits, work, lane, np.repeat(np.array(rate, np.float64)[:, None], 4, 1), parameters, PS, 0.0
     )
     return result, spans, steps
 

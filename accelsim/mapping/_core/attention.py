@@ -15,8 +15,9 @@ from accelsim.mapping._core.tile import share
     T_O_BITS, T_X_BITS, T_MASK_BITS, T_MASK_PLANES,  # whole tensors; masks per query and key
     T_SCORE_MC, T_OUTPUT_MC,  # vector work over all scores and all outputs, 1/1000 cycle
     T_ACC_BITS,
+    T_X_HERE_BITS, T_O_HERE_BITS,  # what of X and O lies in the outermost level
     T_SIZE,
-) = range(18 + 1)  # fmt: skip
+) = range(20 + 1)  # fmt: skip
 
 # Choice: int64 vector.
 H_DATAFLOW, H_HEADS, H_ROWS, H_QUERIES, H_KEYS, H_RESIDENT = 0, 1, 2, 3, 4, 5
@@ -179,9 +180,14 @@ def _finish_rows(
 ) -> None:
     """What the last block of a row of blocks adds: the epilogue and the store."""
     stored = share(attention[T_O_BITS], rows, outputs)
-    _everywhere(bits, OP_STORE, step, stored)
     epilogue = share(attention[T_X_BITS], rows, outputs)
-    _everywhere(bits, OP_C, step, epilogue)
+    last = bits.shape[0] - 1
+    _everywhere(bits[:last], OP_STORE, step, stored)
+    _everywhere(bits[:last], OP_C, step, epilogue)
+    to_dram = attention[T_O_BITS] - attention[T_O_HERE_BITS]
+    bits[last, OP_STORE, step] += share(to_dram, rows, outputs)
+    from_dram = attention[T_X_BITS] - attention[T_X_HERE_BITS]
+    bits[last, OP_C, step] += share(from_dram, rows, outputs)
     work[step, W_READ] += epilogue
     work[step, W_VECTOR] += share(attention[T_OUTPUT_MC], rows, outputs)
     work[step, W_WRITTEN] += stored

@@ -19,17 +19,22 @@ from accelsim.mapping._core.layout import (
     L_BUFFERS,
     L_PORTS,
     OP_A,
+    OP_C,
     OP_W,
     ORDERS,
     P_A_BITS,
+    P_A_HERE,
     P_ACC_BITS,
     P_B,
     P_CONV,
     P_O_BITS,
+    P_O_HERE_BITS,
     P_VECTOR_MILLICYCLES,
     P_W_BATCHED,
     P_W_BITS,
+    P_W_HERE,
     P_X_BITS,
+    P_X_HERE_BITS,
     R_COST0,
     R_LINK0,
     R_OVERHEAD,
@@ -48,8 +53,7 @@ from accelsim.mapping._core.layout import (
 from accelsim.mapping._core.tile import (
     a_tile_bits,
     array_cycles,
-    epilogue_tile_bits,
-    out_tile_bits,
+    output_share,
     port_bits,
     sums_stay,
     w_tile_bits,
@@ -130,16 +134,57 @@ def a_bits_once(problem: Ints, machine: Ints, choice: Ints, link: int) -> int:
 
 
 @leaf
+def stays(problem: Ints, machine: Ints, level: int, operand: int) -> bool:
+    """Whether an operand lies whole in a level: it is the outermost, and an op before left it."""
+    if level + 1 < machine[C_LEVELS]:
+        return False
+    if operand == OP_A:
+        return problem[P_A_HERE] == 1
+    return operand == OP_W and problem[P_W_HERE] == 1
+
+
+@leaf
+def crossing_bits(problem: Ints, machine: Ints, link: int) -> tuple[int, int]:
+    """Bits of the epilogue's inputs and of finished outputs that cross a link."""
+    if link + 1 < machine[C_LEVELS]:
+        return problem[P_X_BITS], problem[P_O_BITS]
+    here_x, here_o = problem[P_X_HERE_BITS], problem[P_O_HERE_BITS]
+    return problem[P_X_BITS] - here_x, problem[P_O_BITS] - here_o
+
+
+@leaf
 def link_traffic(problem: Ints, machine: Ints, choice: Ints, link: int) -> tuple[int, int, int]:
     """Bits that cross a link: loaded, stored, and how often partial sums leave the level."""
-    loaded = a_bits_once(problem, machine, choice, link) * passes(
-        problem, machine, choice, link, OP_A
-    )
-    loaded += problem[P_W_BITS] * passes(problem, machine, choice, link, OP_W)
-    visits = passes(problem, machine, choice, link, 2)
+    loaded = np.int64(0)
+    if not stays(problem, machine, link, OP_A):
+        once = a_bits_once(problem, machine, choice, link)
+        loaded += once * passes(problem, machine, choice, link, OP_A)
+    if not stays(problem, machine, link, OP_W):
+        loaded += problem[P_W_BITS] * passes(problem, machine, choice, link, OP_W)
+    visits = passes(problem, machine, choice, link, OP_C)
     sums = problem[P_B] * problem[P_B + M] * problem[P_B + N] * problem[P_ACC_BITS]
     spilled = sums * (visits - 1)
-    return loaded + spilled + problem[P_X_BITS], spilled + problem[P_O_BITS], visits
+    x_bits, o_bits = crossing_bits(problem, machine, link)
+    return loaded + spilled + x_bits, spilled + o_bits, visits
+
+
+@leaf
+def floor_bits(problem: Ints, machine: Ints, link: int) -> int:
+    """Bits that cross a link under every plan."""
+    x_bits, o_bits = crossing_bits(problem, machine, link)
+    bits = x_bits + o_bits
+    if not stays(problem, machine, link, OP_A):
+        bits += problem[P_A_BITS]
+    if not stays(problem, machine, link, OP_W):
+        bits += problem[P_W_BITS]
+    return bits
+
+
+@leaf
+def setup_ps(problem: Ints, machine: Ints, rates: Floats, link: int) -> float:
+    """Latency of a transfer on a link; 0 where all operands lie inside of it."""
+    inside = stays(problem, machine, link, OP_A) and stays(problem, machine, link, OP_W)
+    return 0.0 if inside else rates[R_SETUP0 + link]
 
 
 @leaf
@@ -154,12 +199,16 @@ def level_bits(
     buffers = levels[level, L_BUFFERS]
     all_b, all_k = b >= problem[P_B], k >= problem[P_B + K]
     all_m, all_n = m >= problem[P_B + M], n >= problem[P_B + N]
-    held = a_tile_bits(problem, b, m, k) * (1 if all_b and all_m and all_k else buffers)
+    held = np.int64(0)
+    if not stays(problem, machine, level, OP_A):
+        held += a_tile_bits(problem, b, m, k) * (1 if all_b and all_m and all_k else buffers)
     w_all = all_n and all_k and (all_b or problem[P_W_BATCHED] == 0)
-    held += w_tile_bits(problem, b, n, k) * (1 if w_all else buffers)
+    if not stays(problem, machine, level, OP_W):
+        held += w_tile_bits(problem, b, n, k) * (1 if w_all else buffers)
+    x_bits, o_bits = crossing_bits(problem, machine, level)
     out_buffers = 1 if all_b and all_m and all_n else buffers
-    out = b * m * n * problem[P_ACC_BITS] if partial else out_tile_bits(problem, b, m, n)
-    held += (out + epilogue_tile_bits(problem, b, m, n)) * out_buffers
+    out = b * m * n * problem[P_ACC_BITS] if partial else output_share(problem, o_bits, b, m, n)
+    held += (out + output_share(problem, x_bits, b, m, n)) * out_buffers
     return held
 
 
@@ -221,19 +270,30 @@ def edge_ps(problem: Ints, machine: Ints, choice: Ints, rates: Floats) -> tuple[
     """Time before the first tile can start, and after the last one has left the array."""
     b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
     n, k = tile_size(problem, machine, choice, 0, N), tile_size(problem, machine, choice, 0, K)
-    slowest = 0.0
-    setup = 0.0
+    lead = rates[R_OVERHEAD]
     for link in range(machine[C_LEVELS]):
-        slowest = max(slowest, rates[R_LINK0 + link])
-        setup += rates[R_SETUP0 + link]
-    first = a_tile_bits(problem, b, m, k) + w_tile_bits(problem, b, n, k)
-    lead = setup + first * slowest
-    last = out_tile_bits(problem, b, m, n)
+        lead += setup_ps(problem, machine, rates, link)
+    lead += a_tile_bits(problem, b, m, k) * _slowest(problem, machine, rates, OP_A)
+    lead += w_tile_bits(problem, b, n, k) * _slowest(problem, machine, rates, OP_W)
+    last, tail = 0.0, 0.0
+    for link in range(machine[C_LEVELS]):
+        out = output_share(problem, crossing_bits(problem, machine, link)[1], b, m, n)
+        tail += rates[R_SETUP0 + link] if out > 0 else 0.0
+        last = max(last, out * rates[R_LINK0 + link])
     drain = fill_drain_cycles(machine, choice[S_DATAFLOW])
     outputs = problem[P_B] * problem[P_B + M] * problem[P_B + N]
     vector = problem[P_VECTOR_MILLICYCLES] * 1e-3 * (b * m * n / max(1, outputs))
-    tail = setup + last * slowest + (drain + vector) * rates[R_PS_PER_CYCLE]
-    return lead + rates[R_OVERHEAD], tail
+    return lead, tail + last + (drain + vector) * rates[R_PS_PER_CYCLE]
+
+
+@leaf
+def _slowest(problem: Ints, machine: Ints, rates: Floats, operand: int) -> float:
+    """Picoseconds per bit of the slowest link that an operand crosses."""
+    slowest = 0.0
+    for link in range(machine[C_LEVELS]):
+        if not stays(problem, machine, link, operand):
+            slowest = max(slowest, rates[R_LINK0 + link])
+    return slowest
 
 
 @leaf
@@ -285,9 +345,8 @@ def link_ps(
     """Time of a link: its bits at its rate, or its buffers waiting for setups."""
     moving = float(bits) * rates[R_LINK0 + link]
     tiles = tiles_of(problem, machine, choice, link)
-    return max(
-        moving, turnaround_ps(tiles, rates[R_SETUP0 + link], moving, levels[link, L_BUFFERS])
-    )
+    setup = setup_ps(problem, machine, rates, link)
+    return max(moving, turnaround_ps(tiles, setup, moving, levels[link, L_BUFFERS]))
 
 
 @leaf

@@ -17,14 +17,17 @@ OS, WS, IS = 0, 1, 2
     P_A_BITS, P_W_BITS, P_O_BITS, P_X_BITS,  # whole operands; X is what the epilogue reads
     P_ACC_BITS,  # one partial sum
     P_W_BATCHED,  # 1: every batch entry has its own second operand
-    P_K_NUM, P_K_DEN,  # kept share of K (2:4 is 1/2)
+    P_K_NUM, P_K_DEN,  # places kept of a block along K: 2 of 4, dense 1 of 1
     P_K_PER_CYCLE, P_CYCLES_PER_STEP,
     P_GROUP, P_GROUP_CYCLES,  # length of a scale group along K (0: none), cycles per group
     P_CONV, P_OUT_W, P_OUT_H, P_STRIDE_H, P_KERNEL_H, P_IN_H, P_IN_ROW_BITS, P_TAPS,
     P_A_ELEMENT_BITS,
     P_VECTOR_MILLICYCLES,  # vector work of the whole op, in 1/1000 cycle
+    P_A_HERE, P_W_HERE,  # 1: the operand lies in the outermost level and is not loaded from DRAM
+    P_X_HERE_BITS, P_O_HERE_BITS,  # what of X and O lies there and never crosses the DRAM link
+    P_ACCESS_BITS,  # what a DRAM request moves, needed or not
     P_SIZE,
-) = range(26 + 1)  # fmt: skip
+) = range(31 + 1)  # fmt: skip
 
 # Machine: int64 vector.
 (
@@ -48,7 +51,12 @@ R_LINK0 = 4  # ps per bit of link l (from level l+1, or DRAM, into level l)
 R_SETUP0 = R_LINK0 + MAX_LEVELS  # latency of a transfer on link l
 R_COST0 = R_SETUP0 + MAX_LEVELS  # femtojoule per bit moved over link l
 R_PORT_COST = R_COST0 + MAX_LEVELS  # femtojoule per bit at the nearest level's port
-R_SIZE = R_PORT_COST + 1
+R_OBJECTIVE = R_PORT_COST + 1  # what is searched for, one of OBJECTIVES
+R_SIZE = R_OBJECTIVE + 1
+
+#: What a search can look for; ties in time are broken by energy, and the other way round.
+OBJECTIVES = ("latency", "energy", "edp")
+LATENCY, ENERGY, EDP = 0, 1, 2
 
 # Choice: int64 vector that a plan is lowered to.
 S_DATAFLOW, S_SPLIT_B, S_SPLIT_M, S_SPLIT_N = 0, 1, 2, 3

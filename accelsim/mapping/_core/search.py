@@ -14,39 +14,45 @@ from accelsim.mapping._core.cost import (
     busy,
     edge_ps,
     fits,
+    floor_bits,
     link_fj,
     link_ps,
     link_traffic,
     passing_bits,
     port_ps,
     results_ps,
+    setup_ps,
     tiles_of,
     turnaround_ps,
 )
 from accelsim.mapping._core.layout import (
     C_LEVELS,
     DIMS,
+    EDP,
+    ENERGY,
     L_BUFFERS,
+    LATENCY,
     ORDERS,
-    P_A_BITS,
     P_B,
     P_O_BITS,
     P_VECTOR_MILLICYCLES,
-    P_W_BITS,
     P_X_BITS,
     R_LINK0,
+    R_OBJECTIVE,
     R_PORT_COST,
     R_PS_PER_CYCLE,
-    R_SETUP0,
     S_LEVEL0,
     S_SIZE,
     S_STRIDE,
 )
+from accelsim.mapping._core.waste import wasted_bits
 
 _N_ORDERS = len(ORDERS)
 
 # What a nearest-level candidate is sorted and bounded by.
-_BOUND, _EDGE, _OCCUPIED, _HELD, _READ, _WRITTEN, _COST, _FACTS = 0, 1, 2, 3, 4, 5, 6, 7
+(
+    _BOUND, _EDGE, _OCCUPIED, _HELD, _READ, _WRITTEN, _COST, _LATENCY, _FLOOR, _FACTS,
+) = range(10)  # fmt: skip
 
 
 @leaf
@@ -63,12 +69,36 @@ def on_grid(latency_ps: float) -> float:
 
 
 @leaf
+def score(rates: Floats, latency_ps: float, cost_fj: float) -> float:
+    """What is searched for; it never falls when time or energy rises, so bounds stay bounds."""
+    if rates[R_OBJECTIVE] == ENERGY:
+        return cost_fj
+    if rates[R_OBJECTIVE] == EDP:
+        return latency_ps * cost_fj
+    return latency_ps
+
+
+@leaf
+def _tie(rates: Floats, latency_ps: float, cost_fj: float) -> float:
+    """What tells plans of equal score apart."""
+    return cost_fj if rates[R_OBJECTIVE] == LATENCY else latency_ps
+
+
+@leaf
+def _worse(rates: Floats, latency_ps: float, cost_fj: float, best: Floats) -> bool:
+    """Whether no plan with these bounds can replace the best one."""
+    bound = score(rates, latency_ps, cost_fj)
+    if bound != best[0, 0]:
+        return bound > best[0, 0]
+    return _tie(rates, latency_ps, cost_fj) >= best[0, 1]
+
+
+@leaf
 def _cost_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
     """Energy of moving every operand over every link once."""
-    bits = problem[P_A_BITS] + problem[P_W_BITS] + problem[P_O_BITS] + problem[P_X_BITS]
     cost = 0.0
     for link in range(machine[C_LEVELS]):
-        cost += link_fj(rates, link, bits, 0)
+        cost += link_fj(rates, link, floor_bits(problem, machine, link), 0)
     return cost
 
 
@@ -98,6 +128,7 @@ def inner_candidates(
     choices = np.empty((total, S_SIZE), np.int64)
     facts = np.empty((total, _FACTS), np.float64)
     floor = _traffic_floor(problem, machine, rates)
+    cheapest = _cost_floor(problem, machine, rates)
     found = 0
     choice = np.zeros(S_SIZE, np.int64)
     for flat in range(total):
@@ -110,20 +141,21 @@ def inner_candidates(
             occupied,
             results_ps(problem, machine, rates, choice, occupied),
             turnaround_ps(
-                tiles_of(problem, machine, choice, 0), rates[R_SETUP0], occupied,
-                levels[0, L_BUFFERS],
+                tiles_of(problem, machine, choice, 0), setup_ps(problem, machine, rates, 0),
+                occupied, levels[0, L_BUFFERS],
             ),
         )  # fmt: skip
         choices[found] = choice
-        facts[found, _BOUND] = on_grid(lead + tail + max(held, floor))
         facts[found, _EDGE] = lead + tail
         facts[found, _OCCUPIED] = occupied
         facts[found, _HELD] = held
         facts[found, _READ] = read
         facts[found, _WRITTEN] = written
         facts[found, _COST] = (read + written) * rates[R_PORT_COST]
-        facts[found, _READ] = read
-        facts[found, _WRITTEN] = written
+        facts[found, _LATENCY] = on_grid(lead + tail + max(held, floor))
+        facts[found, _FLOOR] = cheapest
+        cost = facts[found, _COST] + cheapest
+        facts[found, _BOUND] = score(rates, facts[found, _LATENCY], cost)
         found += 1
     order = np.argsort(facts[:found, _BOUND], kind="mergesort")
     return choices[:found][order], facts[:found][order]
@@ -148,10 +180,9 @@ def _decode(flat: int, n_heads: int, heads: Ints, sizes: Ints, choice: Ints) -> 
 @leaf
 def _traffic_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
     """Time of the slowest link for what must cross it once, and of the vector unit."""
-    bits = problem[P_A_BITS] + problem[P_W_BITS] + problem[P_O_BITS] + problem[P_X_BITS]
     floor = vector_ps(problem, rates)
     for link in range(machine[C_LEVELS]):
-        floor = max(floor, bits * rates[R_LINK0 + link])
+        floor = max(floor, floor_bits(problem, machine, link) * rates[R_LINK0 + link])
     return floor
 
 
@@ -163,6 +194,7 @@ def _evaluate_nearest(
     """Try the loop orders of the nearest level under fixed outer levels; update ``best``."""
     evaluated = 0
     tiles = tiles_of(problem, machine, choice, 0)
+    setup = setup_ps(problem, machine, rates, 0)
     for order in range(_N_ORDERS):
         choice[S_LEVEL0 + DIMS] = order
         loaded, stored, visits = link_traffic(problem, machine, choice, 0)
@@ -171,10 +203,9 @@ def _evaluate_nearest(
             continue
         if machine[C_LEVELS] > 1 and not fits(problem, machine, levels, choice, 1, visits):
             continue
-        moving = (float(loaded) + float(stored)) * rates[R_LINK0]
-        turn = turnaround_ps(
-            tiles, rates[R_SETUP0], moving + facts[_OCCUPIED], levels[0, L_BUFFERS]
-        )
+        taken = float(loaded) + float(stored) + wasted_bits(problem, machine, choice, 0)
+        moving = taken * rates[R_LINK0]
+        turn = turnaround_ps(tiles, setup, moving + facts[_OCCUPIED], levels[0, L_BUFFERS])
         passing = passing_bits(problem, machine, choice, visits)
         read = facts[_READ] + stored + problem[P_X_BITS] + passing
         written = facts[_WRITTEN] + loaded + problem[P_O_BITS] + passing
@@ -182,8 +213,9 @@ def _evaluate_nearest(
         span = max(above[0], moving, turn, port, facts[_HELD])
         latency = on_grid(facts[_EDGE] + span)
         cost = above[1] + link_fj(rates, 0, loaded, stored)
-        if latency < best[0, 0] or (latency == best[0, 0] and cost < best[0, 1]):
-            best[0, 0], best[0, 1] = latency, cost
+        if not _worse(rates, latency, cost, best):
+            best[0, 0], best[0, 1] = score(rates, latency, cost), _tie(rates, latency, cost)
+            best[0, 2], best[0, 3] = latency, cost
             for i in range(S_SIZE):
                 best[1, i] = choice[i]
     return evaluated
@@ -224,10 +256,11 @@ def _descend(
             ):
                 continue
             cost = link_fj(rates, level, loaded, stored)
-            busy_ps = link_ps(problem, machine, levels, rates, choice, level, loaded + stored)
+            taken = loaded + stored + wasted_bits(problem, machine, choice, level)
+            busy_ps = link_ps(problem, machine, levels, rates, choice, level, taken)
             deeper = np.array([max(above[0], busy_ps), above[1] + cost])
             bound = on_grid(facts[_EDGE] + max(deeper[0], facts[_HELD]))
-            if bound > best[0, 0] or (bound == best[0, 0] and deeper[1] >= best[0, 1]):
+            if _worse(rates, bound, deeper[1], best):
                 continue
             evaluated += _descend(
                 problem, machine, levels, rates, sizes, choice, facts, level - 1, deeper,
@@ -270,21 +303,22 @@ def search(
     rates: Floats,
     heads: Ints,
     sizes: Ints,
+    limit: float,
 ) -> tuple[Ints, float, float, int]:
     """Return the best choice, its latency in ps, its cost in fJ, and how many were evaluated.
 
-    A latency of infinity means that nothing fits.
+    Only plans whose score does not exceed ``limit`` are looked for. A latency of infinity means
+    that nothing fits, or nothing below the limit.
     """
     choices, facts = inner_candidates(problem, machine, levels, rates, heads, sizes)
     best = np.zeros((2, S_SIZE), np.float64)
-    best[0, 0], best[0, 1] = np.inf, np.inf
+    best[0, 0], best[0, 1], best[0, 2] = limit, np.inf, np.inf
     evaluated = choices.shape[0]
     start = np.zeros(2, np.float64)
-    cheapest = _cost_floor(problem, machine, rates)
     for i in range(choices.shape[0]):
         if facts[i, _BOUND] > best[0, 0]:
             break
-        if facts[i, _BOUND] == best[0, 0] and facts[i, _COST] + cheapest >= best[0, 1]:
+        if _worse(rates, facts[i, _LATENCY], facts[i, _COST] + facts[i, _FLOOR], best):
             continue
         start[1] = facts[i, _COST]
         choice = choices[i].copy()
@@ -292,4 +326,4 @@ def search(
             problem, machine, levels, rates, sizes, choice, facts[i],
             machine[C_LEVELS] - 1, start, best,
         )  # fmt: skip
-    return best[1].astype(np.int64), best[0, 0], best[0, 1], evaluated
+    return best[1].astype(np.int64), best[0, 2], best[0, 3], evaluated

@@ -6,7 +6,7 @@ import numpy as np
 
 from accelsim.jit import Ints, kernel, leaf
 from accelsim.mapping._core.array import ceil_div
-from accelsim.mapping._core.cost import concerns, loop_dim, tile_size
+from accelsim.mapping._core.cost import concerns, crossing_bits, loop_dim, stays, tile_size
 from accelsim.mapping._core.layout import (
     C_LEVELS,
     DIMS,
@@ -28,6 +28,7 @@ from accelsim.mapping._core.tile import (
     array_cycles,
     epilogue_tile_bits,
     out_tile_bits,
+    output_share,
     port_bits,
     share,
     sums_stay,
@@ -49,7 +50,7 @@ def count_steps(problem: Ints, machine: Ints, choice: Ints) -> int:
 
 
 @leaf
-def _place(
+def place(
     problem: Ints, machine: Ints, choice: Ints, index: Ints, offset: Ints, extent: Ints, level: int
 ) -> None:
     """Recompute offsets and extents of ``level`` and of all levels inside it."""
@@ -64,7 +65,7 @@ def _place(
 
 
 @leaf
-def _advance(
+def advance(
     problem: Ints, machine: Ints, choice: Ints, index: Ints, offset: Ints, extent: Ints
 ) -> int:
     """Step the innermost loop that can; return the outermost level that moved, or -1 at the end."""
@@ -75,7 +76,7 @@ def _advance(
             size = tile_size(problem, machine, choice, level, dim)
             if (index[level, position] + 1) * size < extent[level + 1, dim]:
                 index[level, position] += 1
-                _place(problem, machine, choice, index, offset, extent, level)
+                place(problem, machine, choice, index, offset, extent, level)
                 return level
             index[level, position] = 0
     return -1
@@ -104,11 +105,13 @@ def _remember(offset: Ints, last: Ints) -> None:
 
 @leaf
 def _load_step(
-    problem: Ints, levels_used: int, step: int, offset: Ints, extent: Ints, last: Ints, loads: Ints
+    problem: Ints, machine: Ints, step: int, offset: Ints, extent: Ints, last: Ints, loads: Ints
 ) -> None:
     """Record what must be loaded before ``step``, for every link."""
-    for level in range(levels_used):
+    for level in range(machine[C_LEVELS]):
         for operand in (OP_A, OP_W):
+            if stays(problem, machine, level, operand):
+                continue
             if step == 0 or _moved(problem, operand, offset[level], last[level, operand]):
                 loads[level, operand, step] = _operand_bits(problem, operand, extent[level])
                 _remember(offset[level], last[level, operand])
@@ -122,6 +125,7 @@ def _load_step(
 @leaf
 def _finish_output(
     problem: Ints,
+    machine: Ints,
     moved: bool,
     offset: Ints,
     before: Ints,
@@ -139,9 +143,9 @@ def _finish_output(
             sums = extent[level, B] * extent[level, M] * extent[level, N]
             stores[level] = sums * problem[P_ACC_BITS]
         elif level == 0:
-            finished = out_tile_bits(problem, extent[0, B], extent[0, M], extent[0, N])
             for link in range(stores.shape[0]):
-                stores[link] = finished
+                bits = crossing_bits(problem, machine, link)[1]
+                stores[link] = output_share(problem, bits, extent[0, B], extent[0, M], extent[0, N])
 
 
 @leaf
@@ -176,11 +180,11 @@ def gemm_steps(
     offset = np.zeros((used + 1, DIMS), np.int64)
     extent = np.zeros((used + 1, DIMS), np.int64)
     extent[used] = problem[P_B : P_B + DIMS]
-    _place(problem, machine, choice, index, offset, extent, used - 1)
+    place(problem, machine, choice, index, offset, extent, used - 1)
     last = np.zeros((used, OPERANDS, DIMS), np.int64)
     flushed = np.zeros(used, np.int64)
     for step in range(work.shape[0]):
-        _load_step(problem, used, step, offset, extent, last, loads)
+        _load_step(problem, machine, step, offset, extent, last, loads)
         _work_step(problem, machine, choice, extent[0], offset[0, K], work[step])
         stays = sums_stay(problem, machine, choice, extent[0, B], extent[0, M], extent[0, N])
         if stays:
@@ -188,13 +192,14 @@ def gemm_steps(
         last_k = offset[0, K] + extent[0, K] >= problem[P_B + K]
         if last_k:
             for level in range(used):
-                loads[level, OP_C, step] += epilogue_tile_bits(
-                    problem, extent[0, B], extent[0, M], extent[0, N]
+                bits = crossing_bits(problem, machine, level)[0]
+                loads[level, OP_C, step] += output_share(
+                    problem, bits, extent[0, B], extent[0, M], extent[0, N]
                 )
         before, before_extent = offset.copy(), extent.copy()
-        moved = _advance(problem, machine, choice, index, offset, extent)
+        moved = advance(problem, machine, choice, index, offset, extent)
         flushed[:] = 0
-        _finish_output(problem, moved >= 0, offset, before, before_extent, flushed)
+        _finish_output(problem, machine, moved >= 0, offset, before, before_extent, flushed)
         if stays and not last_k:
             work[step, W_WRITTEN] += flushed[0]
         stores[:, step] = flushed

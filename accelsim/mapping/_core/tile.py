@@ -84,15 +84,21 @@ def w_tile_bits(problem: Ints, b: int, n: int, k: int) -> int:
 
 
 @leaf
+def output_share(problem: Ints, bits: int, b: int, m: int, n: int) -> int:
+    """The part of an output tile of bits that belong to the whole output."""
+    return share(bits, b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
+
+
+@leaf
 def out_tile_bits(problem: Ints, b: int, m: int, n: int) -> int:
     """Bits of the finished output tile."""
-    return share(problem[P_O_BITS], b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
+    return output_share(problem, problem[P_O_BITS], b, m, n)
 
 
 @leaf
 def epilogue_tile_bits(problem: Ints, b: int, m: int, n: int) -> int:
     """Bits that the fused epilogue reads for an output tile."""
-    return share(problem[P_X_BITS], b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
+    return output_share(problem, problem[P_X_BITS], b, m, n)
 
 
 @leaf

@@ -55,7 +55,7 @@ RES_SIZE = RES_LINK0 + 4
 def _move(
     bits: Ints, index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints, rate: Floats
 ) -> None:
-    link, which, start = earliest(bits, index, spans, steps, queue, lane)
+    link, which, start = earliest(bits, index, spans, steps, queue, lane, rate)
     if link < 0:
         raise RuntimeError("engine: nothing can move although a tile is missing")
     serve(link, which, start, bits, index, spans, queue, lane, rate)
@@ -191,7 +191,7 @@ def run(
         bits: int64 ``[links, 4, steps]``, bits that a step loads (three operands) and stores.
         work: int64 ``[steps, W_SIZE]``, see ``mapping._core.steps``.
         lane: int64 ``[links, LANE_RING + engines]`` with the constants of each link; overwritten.
-        rate: float64 ``[links]``, picoseconds per bit.
+        rate: float64 ``[links, 4]``, picoseconds per bit of each queue.
         parameters: int64 ``[E_SIZE]``.
         ps_per_cycle: picoseconds.
         port_ps_per_bit: picoseconds, of the nearest level's port.

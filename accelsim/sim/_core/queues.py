@@ -22,7 +22,7 @@ NEVER = np.int64(2**62)
 # steps  [4, steps]              start and end of array and vector unit, in ps
 # queue  [links, 4, Q_SIZE]      what a queue is doing
 # lane   [links, LANE_RING + engines]  what a link is doing, and when its newest transfers ended
-# rate   [links]                 float64; picoseconds per bit
+# rate   [links, 4]              float64; picoseconds per bit
 FIRST, AT = 0, 1
 START, END = 0, 1
 ARRAY_START, ARRAY_END, VECTOR_START, VECTOR_END = 0, 1, 2, 3
@@ -88,7 +88,7 @@ def _buffer_free(
 
 @leaf
 def _arrived_outside(
-    bits: Ints, index: Index, spans: Ints, queue: Ints, link: int, which: int
+    bits: Ints, index: Index, spans: Ints, queue: Ints, rate: Floats, link: int, which: int
 ) -> int:
     """When the next level out holds what a tile is made of; pieces count as they arrive."""
     if link + 1 == bits.shape[0]:
@@ -104,8 +104,11 @@ def _arrived_outside(
     if outer < moved:
         start, end = spans[START, link + 1, which, outer], spans[END, link + 1, which, outer]
         return start + np.int64(float(end - start) * (float(need) / float(whole)))
-    if outer == moved and queue[link + 1, which, Q_DONE] >= need:
-        return queue[link + 1, which, Q_LAST]
+    past = queue[link + 1, which, Q_DONE] - need
+    if outer == moved and past >= 0:
+        # What is needed came before the end of the newest piece.
+        came = queue[link + 1, which, Q_LAST] - np.int64(float(past) * rate[link + 1, which])
+        return max(came, spans[START, link + 1, which, outer])
     return np.int64(UNKNOWN)
 
 
@@ -131,6 +134,7 @@ def _ready(
     steps: Ints,
     queue: Ints,
     lane: Ints,
+    rate: Floats,
     link: int,
     which: int,
 ) -> int:
@@ -140,7 +144,7 @@ def _ready(
     else:
         ready = _buffer_free(index, spans, steps, queue, lane, link, which)
         if ready != UNKNOWN:
-            outside = _arrived_outside(bits, index, spans, queue, link, which)
+            outside = _arrived_outside(bits, index, spans, queue, rate, link, which)
             waits = outside == UNKNOWN or outside > ready
             queue[link, which, Q_CAUSE] = 0 if waits or link + 1 == bits.shape[0] else 1
             ready = outside if waits else ready
@@ -156,6 +160,7 @@ def _start_of(
     steps: Ints,
     queue: Ints,
     lane: Ints,
+    rate: Floats,
     link: int,
     which: int,
 ) -> int:
@@ -166,7 +171,7 @@ def _start_of(
         return max(lane[link, LANE_FREE], queue[link, which, Q_LAST])
     ready = queue[link, which, Q_READY]
     if ready == UNKNOWN:
-        ready = _ready(bits, index, spans, steps, queue, lane, link, which)
+        ready = _ready(bits, index, spans, steps, queue, lane, rate, link, which)
     if ready == UNKNOWN:
         return ready
     engines = lane.shape[1] - LANE_RING
@@ -176,7 +181,7 @@ def _start_of(
 
 @leaf
 def earliest(
-    bits: Ints, index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints
+    bits: Ints, index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints, rate: Floats
 ) -> tuple[int, int, int]:
     """Return link, queue and start of the piece that comes next, outer links first in a tie.
 
@@ -188,7 +193,7 @@ def earliest(
     for back in range(bits.shape[0]):
         link = bits.shape[0] - 1 - back
         for which in range(QUEUES):
-            start = _start_of(bits, index, spans, steps, queue, lane, link, which)
+            start = _start_of(bits, index, spans, steps, queue, lane, rate, link, which)
             if start == UNKNOWN or start > best_start:
                 continue
             step = np.int64(index[FIRST, link, which, queue[link, which, Q_MOVED]])
@@ -219,7 +224,7 @@ def serve(
     if queue[link, which, Q_DONE] == 0:
         spans[START, link, which, tile] = start
     piece = min(lane[link, LANE_BURST], whole - queue[link, which, Q_DONE])
-    duration = np.int64(np.ceil(float(piece) * rate[link]))
+    duration = np.int64(np.ceil(float(piece) * rate[link, which]))
     queue[link, which, Q_DONE] += piece
     queue[link, which, Q_LAST] = start + duration
     lane[link, LANE_BUSY] += duration

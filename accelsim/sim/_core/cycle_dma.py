@@ -1,0 +1,261 @@
+"""DMA engines and links of the chip at the fidelity ``cycle``, one clock at a time.
+
+A transfer is issued when a buffer and an engine are free and what it is made of has arrived further
+out; after its setup it is sent in pieces of a burst, the one needed first going first. The
+outermost link sends requests to the memory, whose answers come when the memory gives them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from accelsim.jit import Floats, Index, Ints, leaf
+from accelsim.sim._core.cycle_state import (
+    F_SIZE,
+    L_BUFFERS,
+    L_BURST,
+    L_BUSY,
+    L_ENGINES,
+    L_INFLIGHT,
+    L_PIECE,
+    L_QUEUE,
+    L_SETUP,
+    Q_COUNT,
+    Q_DONE,
+    Q_ISSUED,
+    Q_SENT,
+    Q_SENT_BITS,
+    Q_TAKEN,
+    Q_TAKEN_OF,
+    R_AT,
+    R_BITS,
+    R_ORDER,
+    R_QUEUE,
+    R_SENT_AT,
+    R_TILE,
+    R_WHICH,
+    S_VECTOR_END,
+    T_ARRIVED,
+    T_BEGIN,
+    T_END,
+    T_REQUEST,
+    T_START,
+    U_ARRIVED,
+    U_BLOCK,
+    U_CLOCK,
+    U_EVENTS,
+    U_PORT_READ,
+    U_PORT_WRITTEN,
+    U_SENT,
+    U_STEP,
+    U_WINDOW,
+)
+from accelsim.sim._core.queues import AT, FIRST, QUEUES, STORE
+
+
+@leaf
+def deliver(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
+            requests: Ints) -> None:  # fmt: skip
+    """Take what the memory answers at this clock."""
+    last = bits.shape[0] - 1
+    while units[U_ARRIVED] < units[U_EVENTS]:
+        if requests[R_AT, units[U_ARRIVED]] > units[U_CLOCK]:
+            return
+        which = requests[R_WHICH, units[U_ARRIVED]]
+        queue, tile = requests[R_QUEUE, which], requests[R_TILE, which]
+        units[U_ARRIVED] += 1
+        _arrive(
+            bits, index, units, lanes, queues, tiles, last, queue, tile, requests[R_BITS, which]
+        )
+
+
+@leaf
+def _arrive(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
+            link: int, queue: int, tile: int, moved: int) -> None:  # fmt: skip
+    """Add bits to a tile; a tile that is whole frees its engine."""
+    if link == 0 and queue == STORE:
+        units[U_PORT_READ] += moved
+    elif link == 0:
+        units[U_PORT_WRITTEN] += moved
+    tiles[T_ARRIVED, link, queue, tile] += moved
+    if tiles[T_ARRIVED, link, queue, tile] < bits[link, queue, index[FIRST, link, queue, tile]]:
+        return
+    tiles[T_END, link, queue, tile] = units[U_CLOCK]
+    lanes[link, L_INFLIGHT] -= 1
+    done = queues[link, queue, Q_DONE]
+    while done < queues[link, queue, Q_ISSUED] and tiles[T_END, link, queue, done] >= 0:
+        done += 1
+    queues[link, queue, Q_DONE] = done
+
+
+@leaf
+def _buffer_free(index: Index, units: Ints, lanes: Ints, queues: Ints, link: int, queue: int,
+                 tile: int) -> bool:  # fmt: skip
+    """Whether what lay in the tile's buffer before is no longer used."""
+    before = tile - lanes[link, L_BUFFERS]
+    if before < 0:
+        return True
+    last_use = index[FIRST, link, queue, before + 1] - 1
+    if link == 0:
+        return units[U_STEP] > last_use
+    inner = index[AT, link - 1, queue, last_use]
+    return inner < 0 or queues[link - 1, queue, Q_DONE] > inner
+
+
+@leaf
+def _source_there(bits: Ints, index: Index, queues: Ints, tiles: Ints, link: int, queue: int,
+                  tile: int) -> bool:  # fmt: skip
+    """Whether the next level out holds what a tile is made of."""
+    if link + 1 == bits.shape[0]:
+        return True
+    step = index[FIRST, link, queue, tile]
+    outer = index[AT, link + 1, queue, step]
+    if outer < 0 or queues[link + 1, queue, Q_DONE] > outer:
+        return True
+    whole = bits[link + 1, queue, index[FIRST, link + 1, queue, outer]]
+    taken = queues[link, queue, Q_TAKEN] if queues[link, queue, Q_TAKEN_OF] == outer else 0
+    return tiles[T_ARRIVED, link + 1, queue, outer] >= min(whole, taken + bits[link, queue, step])
+
+
+@leaf
+def _store_ready(index: Index, units: Ints, queues: Ints, steps: Ints, link: int,
+                 tile: int) -> bool:  # fmt: skip
+    """Whether a finished tile may leave."""
+    step = index[FIRST, link, STORE, tile]
+    if link == 0:
+        end = steps[S_VECTOR_END, step]
+        return end >= 0 and end <= units[U_CLOCK]
+    inner = index[AT, link - 1, STORE, step]
+    return inner < 0 or queues[link - 1, STORE, Q_DONE] > inner
+
+
+@leaf
+def due(index: Index, lanes: Ints, link: int, queue: int, tile: int) -> int:
+    """Step that a transfer must not hold up."""
+    step = np.int64(index[FIRST, link, queue, tile])
+    return step + (lanes[link, L_BUFFERS] if queue == STORE else 0)
+
+
+@leaf
+def issue(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
+          steps: Ints, link: int) -> None:  # fmt: skip
+    """Give free engines to the transfers that are needed first."""
+    while lanes[link, L_INFLIGHT] < lanes[link, L_ENGINES]:
+        best, best_due = -1, np.int64(0)
+        for queue in range(QUEUES):
+            tile = queues[link, queue, Q_ISSUED]
+            if tile >= queues[link, queue, Q_COUNT]:
+                continue
+            if queue == STORE:
+                ready = _store_ready(index, units, queues, steps, link, tile)
+            else:
+                ready = _buffer_free(
+                    index, units, lanes, queues, link, queue, tile
+                ) and _source_there(bits, index, queues, tiles, link, queue, tile)
+            needed = due(index, lanes, link, queue, tile)
+            if ready and (best < 0 or needed < best_due):
+                best, best_due = queue, needed
+        if best < 0:
+            return
+        tile = queues[link, best, Q_ISSUED]
+        if best != STORE and link + 1 < bits.shape[0]:
+            _take(bits, index, queues, link, best, tile)
+        queues[link, best, Q_ISSUED] += 1
+        tiles[T_START, link, best, tile] = units[U_CLOCK] + lanes[link, L_SETUP]
+        lanes[link, L_INFLIGHT] += 1
+
+
+@leaf
+def _take(bits: Ints, index: Index, queues: Ints, link: int, queue: int, tile: int) -> None:
+    step = index[FIRST, link, queue, tile]
+    outer = index[AT, link + 1, queue, step]
+    if queues[link, queue, Q_TAKEN_OF] != outer:
+        queues[link, queue, Q_TAKEN_OF] = outer
+        queues[link, queue, Q_TAKEN] = 0
+    queues[link, queue, Q_TAKEN] += bits[link, queue, step]
+
+
+@leaf
+def _choose(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
+            link: int) -> None:  # fmt: skip
+    """Pick the next piece of a link: that of the tile needed first, then of the less moved one."""
+    best, best_due, best_part = -1, np.int64(0), 0.0
+    for queue in range(QUEUES):
+        tile = queues[link, queue, Q_SENT]
+        if tile >= queues[link, queue, Q_ISSUED]:
+            continue
+        if tiles[T_START, link, queue, tile] > units[U_CLOCK]:
+            continue
+        needed = due(index, lanes, link, queue, tile)
+        whole = bits[link, queue, index[FIRST, link, queue, tile]]
+        part = float(queues[link, queue, Q_SENT_BITS]) / float(whole)
+        if best < 0 or needed < best_due or (needed == best_due and part < best_part):
+            best, best_due, best_part = queue, needed, part
+    lanes[link, L_QUEUE] = best
+    if best >= 0:
+        tile = queues[link, best, Q_SENT]
+        whole = bits[link, best, index[FIRST, link, best, tile]]
+        left = whole - queues[link, best, Q_SENT_BITS]
+        lanes[link, L_PIECE] = min(lanes[link, L_BURST], left)
+
+
+@leaf
+def _sent(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
+          link: int, moved: int) -> int:  # fmt: skip
+    """Count bits as sent; return the tile that they belong to."""
+    queue = lanes[link, L_QUEUE]
+    tile = queues[link, queue, Q_SENT]
+    if queues[link, queue, Q_SENT_BITS] == 0:
+        tiles[T_BEGIN, link, queue, tile] = units[U_CLOCK]
+    queues[link, queue, Q_SENT_BITS] += moved
+    lanes[link, L_PIECE] -= moved
+    if queues[link, queue, Q_SENT_BITS] == bits[link, queue, index[FIRST, link, queue, tile]]:
+        queues[link, queue, Q_SENT] += 1
+        queues[link, queue, Q_SENT_BITS] = 0
+        lanes[link, L_PIECE] = 0
+    return tile
+
+
+@leaf
+def send(bits: Ints, index: Index, units: Ints, flow: Floats, lanes: Ints, queues: Ints,
+         tiles: Ints, requests: Ints, link: int) -> None:  # fmt: skip
+    """Send what a link can in a clock."""
+    rate = flow[F_SIZE + link]
+    outermost = link + 1 == bits.shape[0]
+    credit = flow[F_SIZE + bits.shape[0] + link] + rate
+    while credit >= 1.0:
+        if lanes[link, L_PIECE] <= 0:
+            _choose(bits, index, units, lanes, queues, tiles, link)
+            if lanes[link, L_QUEUE] < 0:
+                # An idle link saves nothing up.
+                credit = min(credit, rate)
+                break
+        queue = lanes[link, L_QUEUE]
+        if outermost:
+            if units[U_SENT] - units[U_ARRIVED] >= units[U_WINDOW] or credit < units[U_BLOCK]:
+                credit = min(credit, rate + units[U_BLOCK])
+                break
+            credit -= units[U_BLOCK]
+            _request(bits, index, units, lanes, queues, tiles, requests, link)
+            continue
+        moved = min(np.int64(credit), lanes[link, L_PIECE])
+        credit -= moved
+        tile = _sent(bits, index, units, lanes, queues, tiles, link, moved)
+        _arrive(bits, index, units, lanes, queues, tiles, link, queue, tile, moved)
+    if lanes[link, L_QUEUE] >= 0:
+        lanes[link, L_BUSY] += 1
+    flow[F_SIZE + bits.shape[0] + link] = credit
+
+
+@leaf
+def _request(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
+             requests: Ints, link: int) -> None:  # fmt: skip
+    """Send the next request of the outermost link's piece."""
+    queue = lanes[link, L_QUEUE]
+    tile = queues[link, queue, Q_SENT]
+    which = tiles[T_REQUEST, link, queue, tile]
+    tiles[T_REQUEST, link, queue, tile] += 1
+    requests[R_ORDER, units[U_SENT]] = which
+    requests[R_SENT_AT, units[U_SENT]] = units[U_CLOCK]
+    units[U_SENT] += 1
+    _sent(bits, index, units, lanes, queues, tiles, link, requests[R_BITS, which])
