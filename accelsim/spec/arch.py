@@ -69,6 +69,23 @@ class ArchSpec(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _arrays_are_fed(self) -> ArchSpec:
+        level = self.memories[0]
+        served = level.bandwidth_bytes_per_s / self.clock_hz
+        for array in self.arrays:
+            for mode in array.modes:
+                needed, flow = array.least_bytes_per_cycle(mode)
+                if needed > served * (1 + 1e-9):
+                    raise ValueError(
+                        f"memories: a port of {level.name} delivers {served:g} bytes per cycle "
+                        f"({level.bandwidth_bytes_per_s:g} bytes/s at {self.clock_hz:g} Hz), but "
+                        f"array {array.name} takes in {needed:g} with {mode.activation} x "
+                        f"{mode.weight} even {flow}: give the level at least "
+                        f"{needed * self.clock_hz:g} bytes/s, or the array fewer rows"
+                    )
+        return self
+
     def peak_macs_per_s(self, activation: str, weight: str) -> float:
         """Dense peak of a pair of formats over all arrays; 0 when no array builds it."""
         modes = ((array, array.mode(activation, weight)) for array in self.arrays)

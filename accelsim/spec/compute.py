@@ -106,6 +106,21 @@ class ArraySpec(Section):
             raise ValueError(f"modes list {', '.join(doubles)} twice")
         return self
 
+    def least_bytes_per_cycle(self, mode: MacMode) -> tuple[float, str]:
+        """Return what one array must be fed per cycle in the dataflow that needs least, and which.
+
+        A stationary operand stays; the other one enters at one edge, a row of the array wide. An
+        output-stationary array takes both, one at either edge.
+        """
+        a_bits, w_bits = FORMATS[mode.activation].bits, FORMATS[mode.weight].bits
+        edges = {
+            "weight_stationary": self.rows * a_bits,
+            "input_stationary": self.rows * w_bits,
+            "output_stationary": self.rows * a_bits + self.columns * w_bits,
+        }
+        flow = min(self.dataflows, key=lambda name: edges[name])
+        return edges[flow] * mode.k_per_cycle / mode.cycles_per_step / 8, flow
+
     def mode(self, activation: str, weight: str) -> MacMode | None:
         """Return the mode of a pair of formats, or None when the array does not build it."""
         for mode in self.modes:

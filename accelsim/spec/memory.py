@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from accelsim.spec.quantity import Bytes, BytesPerSecond, Seconds, Section
+
+
+#: Smallest and largest burst of the standards.
+_LEAST_BURST, _MOST_BURST = 16, 256
+
+
+def _burst(size: int) -> int:
+    if size & (size - 1) or not _LEAST_BURST <= size <= _MOST_BURST:
+        raise ValueError(
+            f"found {size}, a power of two from {_LEAST_BURST} to {_MOST_BURST} is needed"
+        )
+    return size
 
 
 class MemorySpec(Section):
@@ -36,7 +48,7 @@ class DramSpec(Section):
     efficiency: float = Field(
         gt=0, le=1, description="Sustained share of the peak, refresh and row misses included."
     )
-    access_bytes: Literal[16, 32, 64, 128, 256] = Field(
+    access_bytes: Annotated[Bytes, AfterValidator(_burst)] = Field(
         default=64, description="What one request moves, needed or not: a burst of a channel."
     )
     latency_s: Seconds = Field(description="First byte of an idle access, controller included.")

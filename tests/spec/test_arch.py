@@ -143,3 +143,19 @@ def test_the_check_of_sources_finds_a_bare_number() -> None:
 @pytest.mark.parametrize("name", shipped())
 def test_every_shipped_chip_is_described(name: str) -> None:
     assert f"### {name}\n" in (ROOT / "arch_specs" / "README.md").read_text()
+
+
+def test_a_level_must_feed_its_arrays() -> None:
+    with pytest.raises(SpecError) as caught:
+        load_arch("edge_npu", ("memories.0.bandwidth_bytes_per_s=32 GB/s",))
+    said = str(caught.value)
+    assert "a port of scratchpad delivers 32 bytes per cycle" in said
+    assert "array matrix takes in 64 with int8 x int8 even" in said
+    assert "at least 6.4e+10 bytes/s" in said
+    load_arch("edge_npu", ("memories.0.bandwidth_bytes_per_s=64 GB/s",))
+
+
+@pytest.mark.parametrize("size", ["24 B", "8 B", "512 B"])
+def test_a_request_is_a_burst(size: str) -> None:
+    with pytest.raises(SpecError, match="a power of two from 16 to 256 is needed"):
+        load_arch("edge_npu", (f"dram.access_bytes={size}",))

@@ -282,7 +282,7 @@ def test_mistakes_between_sections_are_told_too(write: Write) -> None:
 def test_extends_merges_maps_and_replaces_lists(write: Write) -> None:
     write("base.yaml", GOOD)
     write("sub/child.yaml", "extends: ../base.yaml\ndram: {efficiency: 0.5}\nmemories:\n"
-          "  - {name: only, size_bytes: 2 MiB, bandwidth_bytes_per_s: 1 GB/s}\n")  # fmt: skip
+          "  - {name: only, size_bytes: 2 MiB, bandwidth_bytes_per_s: 64 GB/s}\n")  # fmt: skip
     base, child = load_arch("base.yaml"), load_arch("sub/child.yaml")
     assert child.dram.efficiency == 0.5
     assert child.dram.size_bytes == base.dram.size_bytes
