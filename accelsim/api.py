@@ -26,6 +26,11 @@ from accelsim.spec.arch import ArchSpec
 from accelsim.spec.load import load_arch
 
 if TYPE_CHECKING:
+    from accelsim.mapping.loopnest.plan import Objective
+    from accelsim.mapping.loopnest.replay import Replayed
+    from accelsim.sim.dram.replay import Replay
+    from accelsim.sim.scalesim import Mode as ScaleMode
+    from accelsim.sim.scalesim import ScaleReports
     from accelsim.validate.result import Result, Validation
 
 #: What ``simulate`` runs when it is given nothing.
@@ -303,6 +308,32 @@ def plot_validation(found: Validation[Result], path: Path) -> None:
     save(plot_scatter(f"{found.what}: predicted over measured", pairs), path)
 
 
+def scalesim(
+    config: str,
+    topology: str,
+    *,
+    kind: str | None = None,
+    mode: ScaleMode = "compatible",
+    progress: Progress = _quiet,
+) -> ScaleReports:
+    """Run SCALE-Sim's inputs and return its reports.
+
+    Args:
+        config: a configuration file of SCALE-Sim.
+        topology: a topology file of SCALE-Sim.
+        kind: ``conv`` or ``gemm``; None: what the topology's header says.
+        mode: ``compatible`` counts as SCALE-Sim 3.0.0 does, ``native`` what really happens.
+        progress: told which layer is done, how many are, and how many there are.
+
+    Raises:
+        InputError: a file cannot be read, or holds mistakes, all of them with their lines.
+    """
+    from accelsim.graph.scalesim import read_topology
+    from accelsim.sim.scalesim import read_config, run
+
+    return run(read_topology(topology, kind), read_config(config), mode, progress)
+
+
 def provenance(command: Sequence[str], started: float) -> dict[str, Any]:
     """Return what produced a run and is not part of its result: command, versions, time, host."""
     import platform
@@ -323,3 +354,67 @@ def provenance(command: Sequence[str], started: float) -> dict[str, Any]:
         "machine": platform.machine(),
         "system": platform.system(),
     }
+
+
+def replay_mapping(
+    path: str,
+    *,
+    hierarchy: str | None = None,
+    objective: Objective | None = None,
+    pareto: bool = False,
+) -> Replayed:
+    """Cost a mapping of a layer over a memory hierarchy, and search for the best one.
+
+    Args:
+        path: a YAML file; docs/mapping.md describes it.
+        hierarchy: a shipped name or a path that takes the place of the file's.
+        objective: ``energy``, ``latency`` or ``edp``; None: the file's, or energy.
+        pareto: whether the front of energy and latency is searched too.
+
+    Raises:
+        InputError: the file holds mistakes, all of them with their lines, or nothing fits.
+    """
+    from accelsim.mapping.loopnest.replay import replay
+
+    return replay(Path(path), path, hierarchy=hierarchy, objective=objective, pareto=pareto)
+
+
+def replay_dram(  # noqa: PLR0913 - one argument per setting of the driver
+    trace: Path,
+    standard: str,
+    *,
+    profile: str = "dramsim3",
+    channels: int | None = None,
+    ranks: int | None = None,
+    mapping: str | None = None,
+    interval: int = 0,
+    chase: bool = False,
+    width: int = 1,
+    progress: Progress = _quiet,
+) -> Replay:
+    """Run a memory trace through a DRAM at command level.
+
+    Args:
+        trace: text in DRAMsim3's or Ramulator's format, or a ``.npy`` of uint64 words.
+        standard: a speed grade or a generation; docs/dram.md lists them.
+        profile: the controller, ``dramsim3`` or ``ramulator2``.
+        channels: None: as the standard's table has it.
+        ranks: per channel; None: as the standard's table has it.
+        mapping: of addresses; None: as the standard's table has it.
+        interval: least clocks between the acceptance of two requests.
+        chase: whether a request waits for the read before it.
+        width: requests that can be accepted per clock.
+        progress: told how many requests were accepted, and of how many.
+
+    Raises:
+        InputError: an unknown name, a system that the standard forbids, or a bad trace.
+    """
+    from accelsim.sim.dram.replay import replay
+    from accelsim.sim.dram.system import DramSystem
+    from accelsim.sim.dram.trace import read_trace
+
+    system = DramSystem.from_standard(
+        standard, channels=channels, ranks=ranks, mapping=mapping, profile=profile
+    )
+    words, clocks = read_trace(trace, system.size_bytes)
+    return replay(system, words, interval, chase, width, arrival=clocks, progress=progress)

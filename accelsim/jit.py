@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.jit import DOOR as VALUES
 from accelsim_kernels.jit import Door
+from accelsim_kernels.jit import cache_base as cache_base
 
 #: Arrays that cross into kernels.
 Ints = npt.NDArray[np.int64]

@@ -17,7 +17,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from accelsim.cli import compare, console, interrupts, predict, report, simulate, specs, validate
+from accelsim.cli import (
+    compare,
+    console,
+    interrupts,
+    predict,
+    replay,
+    report,
+    scalesim,
+    simulate,
+    specs,
+    validate,
+)
 from accelsim.errors import AccelsimError, FileError
 from accelsim.version import __version__
 
@@ -133,4 +144,6 @@ app.command()(predict.predict)
 app.command()(compare.compare)
 app.command()(report.report)
 app.command()(validate.validate)
+app.command()(scalesim.scalesim)
 app.add_typer(specs.app, name="specs")
+app.add_typer(replay.app, name="replay")

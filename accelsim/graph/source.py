@@ -1,4 +1,4 @@
-"""The MODEL argument: a zoo name, a Hugging Face folder or config, or ``package.module:function``.
+"""The MODEL argument: zoo name, Hugging Face folder, topology, or ``package.module:function``.
 
 Nothing here imports torch before a model has to be recorded.
 """
@@ -19,6 +19,7 @@ from accelsim.errors import CaptureError, InputError, MissingExtraError, Unknown
 from accelsim.graph import zoo
 from accelsim.graph.checkpoint import read_checkpoint
 from accelsim.graph.model import ModelSource
+from accelsim.graph.scalesim import open_topology
 
 #: ``package.module:function``.
 FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
@@ -42,12 +43,14 @@ def open_model(text: str) -> ModelSource:
         return _open_path(path)
     if FUNCTION.fullmatch(text):
         return _open_function(text)
-    if os.sep in text or text.startswith((".", "~")) or path.suffix in (".json", ".onnx"):
+    if os.sep in text or text.startswith((".", "~")) or path.suffix in (".json", ".onnx", ".csv"):
         raise InputError(f"{text}: no such file or folder")
     raise UnknownNameError("model", text, zoo.names())
 
 
 def _open_path(path: Path) -> ModelSource:
+    if path.suffix == ".csv" and path.is_file():
+        return open_topology(path)
     folder = path if path.is_dir() else path.parent
     config = path / "config.json" if path.is_dir() else path
     if not config.is_file():
@@ -55,8 +58,8 @@ def _open_path(path: Path) -> ModelSource:
     if config.suffix != ".json":
         raise InputError(
             f"{path}: not a model that can be opened; give a zoo name "
-            f"({', '.join(zoo.names())}), a Hugging Face folder or config.json, or "
-            "package.module:function"
+            f"({', '.join(zoo.names())}), a Hugging Face folder or config.json, a "
+            "topology of SCALE-Sim (.csv), or package.module:function"
         )
     weights = read_checkpoint(folder) if path.is_dir() else None
     _require_torch()

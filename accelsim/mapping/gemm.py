@@ -9,10 +9,11 @@ import numpy as np
 from accelsim.errors import MappingError
 from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
+from accelsim.mapping._core.array import early_cycles
 from accelsim.mapping._core.cost import level_bits, link_traffic
 from accelsim.mapping._core.search import score, search
 from accelsim.mapping._core.steps import count_steps, gemm_steps
-from accelsim.mapping._core.tile import a_tile_bits, w_tile_bits
+from accelsim.mapping._core.tile import a_tile_bits, array_share, w_tile_bits
 from accelsim.mapping.machine import DATAFLOWS, Machine
 from accelsim.mapping.nest import gemm_nest
 from accelsim.mapping.plan import Plan, Steps, drain_of, empty_steps
@@ -183,8 +184,19 @@ def _steps(problem: Ints, machine: Machine, choice: Ints, name: str) -> Steps:
         )
     bits, work = empty_steps(machine.levels_used, count)
     gemm_steps(problem, machine.vector, choice, bits[:, :3], bits[:, 3], work)
-    drain = drain_of(machine, int(choice[at.S_DATAFLOW]))
+    drain = drain_of(machine, int(choice[at.S_DATAFLOW])) - _early(problem, machine, choice)
     return Steps(bits, work, drain, on_array=True)
+
+
+def _early(problem: Ints, machine: Machine, choice: Ints) -> int:
+    """Cycles that the last results come early because no fold follows, or precedes, a short one."""
+    tile = choice[at.S_LEVEL0 : at.S_LEVEL0 + at.DIMS]
+    if choice[at.S_DATAFLOW] != at.OS:
+        # The last fold of the last tile, which may be cut in every dimension.
+        tile = (problem[: at.DIMS] - 1) % tile + 1
+    _, m, n = array_share(choice, int(tile[at.B]), int(tile[at.M]), int(tile[at.N]))
+    flow = int(choice[at.S_DATAFLOW])
+    return int(early_cycles(problem, machine.vector, flow, m, n, int(tile[at.K])))
 
 
 def _why(workload: GemmWorkload, machine: Machine, name: str, problem: Ints, sizes: Ints) -> str:

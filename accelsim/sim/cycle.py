@@ -11,15 +11,23 @@ import numpy as np
 
 from accelsim.jit import Floats, Index, Ints
 from accelsim.mapping._core import layout as at
-from accelsim.mapping._core.places import PLACE_SIZE, gemm_places, streamed_places
-from accelsim.mapping._core.steps import W_VECTOR
+from accelsim.mapping._core.places import (
+    PLACE_SIZE,
+    gemm_extents,
+    gemm_places,
+    streamed_places,
+)
+from accelsim.mapping._core.steps import W_ARRAY, W_VECTOR
 from accelsim.mapping.gemm import problem_vector
 from accelsim.mapping.plan import Plan
 from accelsim.mapping.workload import GemmWorkload
 from accelsim.sim._core import cycle_chip, cycle_requests, queues
 from accelsim.sim._core import cycle_state as cs
-from accelsim.sim.memory import Dram, Memory
+from accelsim.sim.clocked import tile_times
+from accelsim.sim.memory import Dram, Memory, Pace
 
+#: Requests that may be on their way at once, at least.
+_LEAST_WINDOW = 64
 #: Clocks that the chip runs ahead at most.
 _MOST_AHEAD = 1 << 12
 
@@ -35,6 +43,27 @@ def places_of(plan: Plan, steps: int) -> Ints:
     return found
 
 
+def clocked_work(plan: Plan) -> Ints:
+    """Return the work of a plan's steps, with the array's cycles as the clocked array counts them.
+
+    Every tile of a matrix product is run on it with real operands, equal ones once. The array's
+    cycles of attention, which works on two products a tile, are the closed form's.
+    """
+    work, workload, machine = plan.steps.work.copy(), plan.workload, plan.machine
+    if not isinstance(workload, GemmWorkload) or machine.mode is None:
+        return work
+    problem = problem_vector(workload, machine)
+    extents = np.zeros((work.shape[0], at.DIMS), np.int64)
+    gemm_extents(problem, machine.vector, plan.choice, extents)
+    sizes, which = np.unique(extents, axis=0, return_inverse=True)
+    cycles = [
+        tile_times(problem, machine.vector, plan.choice, tuple(size)).occupied
+        for size in sizes.tolist()
+    ]
+    work[:, W_ARRAY] = np.array(cycles, np.int64)[which.reshape(-1)]
+    return work
+
+
 class Chip:
     """The flat arrays of one plan, and its clock.
 
@@ -44,7 +73,7 @@ class Chip:
     """
 
     def __init__(self, plan: Plan, request_bytes: int) -> None:
-        self.bits, self.work = plan.steps.bits, plan.steps.work
+        self.bits, self.work = plan.steps.bits, clocked_work(plan)
         self.ps_per_cycle = float(plan.machine.rates[at.R_PS_PER_CYCLE])
         links, _, steps = self.bits.shape
         numbers = np.zeros((links, queues.QUEUES, queues.Q_SIZE), np.int64)
@@ -96,7 +125,9 @@ class Chip:
         found[cs.U_DRAIN] = plan.steps.drain_cycles
         found[cs.U_PORTS] = arch.memories[0].ports
         found[cs.U_RESULTS] = plan.machine.vector[at.C_RESULT_BUFFERS]
-        found[cs.U_WINDOW] = max(1, arch.dma.engines * arch.dma.burst_bytes // request_bytes)
+        # Twice what the DRAM moves during its latency: enough to hide it, too little to queue up.
+        hidden = 2 * arch.dram.latency_s * arch.dram.bandwidth_bytes_per_s / request_bytes
+        found[cs.U_WINDOW] = max(_LEAST_WINDOW, int(np.ceil(hidden)))
         found[cs.U_BLOCK] = 8 * request_bytes
         outputs = (self.work[:, W_VECTOR] > 0) | (self.bits[0, queues.STORE] > 0)
         found[cs.U_OUTPUTS] = int(outputs.sum())
@@ -168,17 +199,24 @@ def run_plan(plan: Plan, memory: Memory) -> Chip:
 
 
 #: Requests that a plan's own pattern is sampled by, per channel and at most.
-_SAMPLE, _MOST_SAMPLED = 2048, 1 << 15
+_SAMPLE, _MOST_SAMPLED = 2048, 1 << 14
 #: Steps that the sample is drawn from at most.
 _SAMPLED_STEPS = 4096
 
 
-def sampled_rates(plan: Plan, dram: Dram) -> Floats:
-    """Return picoseconds per useful bit of each queue of the outermost link, float64 ``[4]``.
+def sampled(plan: Plan, dram: Dram) -> tuple[Floats, Pace]:
+    """Return picoseconds per useful bit of each queue of the outermost link, and the DRAM's pace.
 
     The first requests of the plan, in the order and in the turns in which the DMA sends them, are
     answered by the chip's DRAM; a request that is only partly of use takes as long as any other.
     """
+    key = (plan.workload, plan.choice.tobytes())
+    if key not in dram.paces:
+        dram.paces[key] = _sampled(plan, dram)
+    return dram.paces[key]
+
+
+def _sampled(plan: Plan, dram: Dram) -> tuple[Floats, Pace]:
     bits = np.ascontiguousarray(plan.steps.bits[-1, :, :_SAMPLED_STEPS])
     places = places_of(plan, bits.shape[1])
     words = np.zeros(min(_SAMPLE * dram.channels, _MOST_SAMPLED), np.int64)
@@ -186,10 +224,11 @@ def sampled_rates(plan: Plan, dram: Dram) -> Floats:
     queue = np.zeros_like(words)
     burst = plan.machine.arch.dma.burst_bytes
     size = dram.request_bytes
+    first = int(cycle_requests.interleaved(bits, places[:1], size, burst, words, used, queue))
     count = int(cycle_requests.interleaved(bits, places, size, burst, words, used, queue))
-    each = dram.ps_per_request(words[:count])
+    pace = dram.pace(words[:count], first)
     sent = np.bincount(queue[:count], minlength=queues.QUEUES)
     useful = np.bincount(queue[:count], used[:count], minlength=queues.QUEUES)
     whole = np.full(queues.QUEUES, float(size))
     per_request = np.divide(useful, sent, out=whole, where=sent > 0)
-    return np.asarray(each / (8.0 * per_request), np.float64)
+    return np.asarray(pace.request_ps / (8.0 * per_request), np.float64), pace

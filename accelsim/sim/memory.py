@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -34,23 +35,51 @@ class Memory(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast a DRAM answers one plan's requests.
+
+    Attributes:
+        request_ps: time per request of a stream that never stops.
+        cold_ps: what a stream takes longer after a pause: rows are opened before it flows.
+        refresh_ps: how long a refresh stops everything; 0: it is part of ``request_ps``.
+        refresh_every_ps: from one refresh to the next.
+    """
+
+    request_ps: float
+    cold_ps: int = 0
+    refresh_ps: int = 0
+    refresh_every_ps: int = 0
+
+
 class Dram(Protocol):
     """The main memory of a chip, as the engines ask about it.
 
     Attributes:
         request_bytes: what one request moves.
         channels: that answer independently.
+        read_latency_ps: of an idle read, from its request to its first bits.
+        write_latency_ps: of a write; it is done when the controller has taken it.
+        paces: what is known already, by plan.
     """
 
     request_bytes: int
     channels: int
+    read_latency_ps: int
+    write_latency_ps: int
+    paces: dict[Any, tuple[Floats, Pace]]
 
     def memory(self) -> Memory:
         """Return a memory that has seen nothing yet."""
         ...
 
-    def ps_per_request(self, words: Ints) -> float:
-        """Return the time per request of a stream of them, in the long run."""
+    def pace(self, words: Ints, first: int) -> Pace:
+        """Return how fast a stream of requests is answered.
+
+        Args:
+            words: byte addresses, top bit set for a write, as fast as they are taken.
+            first: how many of them come before the first pause.
+        """
         ...
 
 
@@ -61,21 +90,31 @@ class SteadyDram:
 
     def __init__(self, bytes_per_s: float, latency_ps: int, request_bytes: int = 64) -> None:
         self.request_bytes = request_bytes
-        self._bytes_per_s, self._latency_ps = bytes_per_s, latency_ps
+        self._bytes_per_s = bytes_per_s
+        self.paces: dict[Any, tuple[Floats, Pace]] = {}
+        self.read_latency_ps = self.write_latency_ps = latency_ps
 
     def memory(self) -> Memory:
         """Return a memory that has seen nothing yet."""
-        return SteadyMemory(self._bytes_per_s, self._latency_ps, self.request_bytes)
+        return SteadyMemory(self._bytes_per_s, self.read_latency_ps, self.request_bytes)
 
-    def ps_per_request(self, words: Ints) -> float:
+    def pace(self, words: Ints, first: int) -> Pace:
         """Return the time per request, whatever its address."""
-        return 1e12 * self.request_bytes / self._bytes_per_s
+        return Pace(1e12 * self.request_bytes / self._bytes_per_s)
 
 
 def dram_of(arch: ArchSpec) -> Dram:
     """Return the main memory of a chip."""
-    latency = round(1e12 * arch.dram.latency_s)
-    return SteadyDram(arch.dram.sustained_bytes_per_s, latency)
+    dram = arch.dram
+    latency = round(1e12 * dram.latency_s)
+    if dram.timing == "sustained":
+        return SteadyDram(dram.sustained_bytes_per_s, latency, dram.access_bytes)
+    from accelsim.sim.commands import CommandDram
+    from accelsim.sim.dram.system import DramSystem
+
+    known = DramSystem.from_spec(dram)
+    controller = replace(known.controller, fair=True)
+    return CommandDram(replace(known, mapping=dram.mapping, controller=controller), latency)
 
 
 class SteadyMemory:

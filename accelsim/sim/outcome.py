@@ -14,7 +14,7 @@ from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
 from accelsim.mapping.plan import Plan, total_port_ps
 from accelsim.sim._core import engine, queues
-from accelsim.sim.cycle import run_plan, sampled_rates
+from accelsim.sim.cycle import run_plan, sampled
 from accelsim.sim.memory import Dram
 from accelsim.sim.result import STALLS
 
@@ -90,13 +90,20 @@ def _parameters(plan: Plan) -> Ints:
     return found
 
 
-def _lanes(plan: Plan) -> Ints:
+def _lanes(plan: Plan, dram: Dram) -> Ints:
     arch, links = plan.machine.arch, plan.machine.levels_used
+    setup = round(1e12 * arch.dma.setup_s)
     found = np.zeros((links, queues.LANE_RING + arch.dma.engines), np.int64)
     for link, memory in enumerate(arch.memories):
-        found[link, queues.LANE_SETUP] = int(plan.machine.rates[at.R_SETUP0 + link])
+        outermost = link + 1 == links
+        found[link, queues.LANE_SETUP] = setup + outermost * dram.read_latency_ps
+        found[link, queues.LANE_STORE_SETUP] = setup + outermost * dram.write_latency_ps
         found[link, queues.LANE_BUFFERS] = memory.buffers
         found[link, queues.LANE_BURST] = 8 * arch.dma.burst_bytes
+    _, pace = sampled(plan, dram)
+    found[-1, queues.LANE_COLD] = pace.cold_ps
+    found[-1, queues.LANE_REFRESH] = pace.refresh_ps
+    found[-1, queues.LANE_REFRESH_EVERY] = pace.refresh_every_ps
     return found
 
 
@@ -109,7 +116,7 @@ def _per_bit(plan: Plan, dram: Dram) -> Floats:
     machine, last = plan.machine, plan.machine.levels_used - 1
     rates = machine.rates
     found = np.repeat(rates[at.R_LINK0 : at.R_LINK0 + last + 1, None], queues.QUEUES, axis=1)
-    found[last] = np.maximum(sampled_rates(plan, dram), machine.level_ps_per_bit(last))
+    found[last] = np.maximum(sampled(plan, dram)[0], machine.level_ps_per_bit(last))
     return found
 
 
@@ -129,7 +136,7 @@ def _cycle(plan: Plan, dram: Dram) -> Outcome:
     ps = chip.ps_per_cycle
     stalls = {cause: round(clocks * ps) for cause, clocks in zip(STALLS, chip.stalls, strict=True)}
     links = [round(clocks * ps) for clocks in chip.busy]
-    cycles = int(plan.steps.work[:, W_ARRAY].sum())
+    cycles = int(chip.work[:, W_ARRAY].sum())
     vector = int(np.ceil(plan.steps.work[:, W_VECTOR].sum() * 1e-3 * ps))
     busy = _busy(plan, int(np.ceil(cycles * ps)), vector, links, stalls)
     return Outcome(round(chip.end * ps), cycles, stalls, busy, counters(plan))
@@ -141,7 +148,7 @@ def _tile(plan: Plan, dram: Dram) -> Outcome:
     result, spans, steps, _ = engine.run(
         plan.steps.bits,
         plan.steps.work,
-        _lanes(plan),
+        _lanes(plan, dram),
         _per_bit(plan, dram),
         _parameters(plan),
         float(rates[at.R_PS_PER_CYCLE]),

@@ -39,14 +39,26 @@ class MemorySpec(Section):
 
 
 class DramSpec(Section):
-    """Main memory, by its sustained bandwidth."""
+    """Main memory: its standard, and what the closed form assumes of it."""
 
     standard: str = Field(description="JEDEC name in lower case: lpddr5, hbm2, hbm2e, ddr5, ...")
     channels: int = Field(default=1, ge=1, le=256, description="Interfaces (HBM: stacks) for area.")
     size_bytes: Bytes
     bandwidth_bytes_per_s: BytesPerSecond = Field(description="Peak of all channels.")
+    timing: Literal["commands", "sustained"] = Field(
+        default="commands",
+        description="commands: tile and cycle know banks, rows and refresh of the standard; "
+        "sustained: they know efficiency and latency_s alone.",
+    )
+    mapping: str = Field(
+        default="rorabacobgch",
+        description="Address bits from the highest to the lowest: row, rank, bank, column, bank "
+        "group and channel in any order, or a name or a letter per bit (docs/dram.md).",
+    )
     efficiency: float = Field(
-        gt=0, le=1, description="Sustained share of the peak, refresh and row misses included."
+        gt=0,
+        le=1,
+        description="Sustained share of the peak that the closed form and the search assume.",
     )
     access_bytes: Annotated[Bytes, AfterValidator(_burst)] = Field(
         default=64, description="What one request moves, needed or not: a burst of a channel."

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from accelsim.mapping._core import layout as at
-from accelsim.mapping._core.array import fill_drain_cycles, k_folds_of, tile_cycles
+from accelsim.mapping._core.array import (
+    early_cycles,
+    fill_drain_cycles,
+    k_folds_of,
+    k_steps,
+    tile_cycles,
+)
 from tests.mapping import naive
 
 FLOWS = {"os": at.OS, "ws": at.WS, "is": at.IS}
@@ -64,7 +70,7 @@ def test_rates_scale_the_stream(flow: str) -> None:
     base = tile_cycles(problem(), array, FLOWS[flow], 64, 64, 64)
     assert tile_cycles(problem(slow=4), array, FLOWS[flow], 64, 64, 64) == 4 * base
     assert tile_cycles(problem(per_cycle=2), array, FLOWS[flow], 64, 64, 64) == base // 2
-    assert tile_cycles(problem(kept=(1, 2)), array, FLOWS[flow], 64, 64, 64) == base // 2
+    assert tile_cycles(problem(kept=(2, 4)), array, FLOWS[flow], 64, 64, 64) == base // 2
 
 
 def test_scale_groups_end_stationary_folds() -> None:
@@ -86,12 +92,33 @@ def test_folds_of_groups_by_hand() -> None:
     grouped[at.P_GROUP] = 96
     assert k_folds_of(grouped, array, 960) == 10 * 2
     # 2:4 keeps 16 of a group of 32: a fold of 16 rows each.
-    sparse = problem(kept=(1, 2))
+    sparse = problem(kept=(2, 4))
     sparse[at.P_GROUP] = 32
     assert k_folds_of(sparse, array, 960) == 30
     # A group at least as long as K changes nothing.
     grouped[at.P_GROUP] = 1024
     assert k_folds_of(grouped, array, 960) == 15
+
+
+def test_steps_never_cross_a_scale_group() -> None:
+    # Groups of 6 with 4 products per step: two steps each, and one more cycle to rescale.
+    grouped = problem(per_cycle=4)
+    grouped[at.P_GROUP], grouped[at.P_GROUP_CYCLES] = 6, 1
+    assert tile_cycles(grouped, machine(2, 2, True), at.OS, 2, 2, 24) == 4 * (2 + 1)
+
+
+@pytest.mark.parametrize(("k", "places"), [(1, 2), (4, 2), (5, 4), (6, 4), (7, 4), (8, 4), (9, 6)])
+def test_two_of_four_store_two_places_also_of_a_part(k: int, places: int) -> None:
+    assert k_steps(problem(kept=(2, 4)), k) == places
+
+
+def test_the_last_fold_waits_for_no_next_one() -> None:
+    array = machine(8, 4, True)
+    # A stream of 3 keeps 8 rows for 8 cycles, of which the last fold needs 3.
+    assert tile_cycles(problem(), array, at.WS, 3, 4, 24) == 3 * 8
+    assert early_cycles(problem(), array, at.WS, 3, 4, 24) == 5
+    assert early_cycles(problem(), array, at.WS, 9, 4, 24) == 0
+    assert early_cycles(problem(), machine(8, 4, False), at.WS, 3, 4, 24) == 0
 
 
 @pytest.mark.parametrize("name", ["scalesim300_compute_only.csv", "scalesim300_full_runs.csv"])

@@ -36,6 +36,7 @@ def run(  # noqa: PLR0913 (one name per thing that a test can set)
     work[:, W_VECTOR] = 0 if vector_cycles is None else np.asarray(vector_cycles) * 1000
     lane = np.zeros((bits.shape[0], queues.LANE_RING + engines), np.int64)
     lane[:, queues.LANE_SETUP], lane[:, queues.LANE_BUFFERS] = setup, buffers
+    lane[:, queues.LANE_STORE_SETUP] = setup
     lane[:, queues.LANE_BURST] = burst
     parameters = np.array([overhead, tile, drain, 2, 2], np.int64)
     result, spans, steps, _ = engine.run(

@@ -6,6 +6,9 @@ stationary) or R x C stationary operands. Without double buffering every fold pa
 output stationary T + R + C - 2, weight and input stationary T + 2R + C - 2 cycles for a stream of
 T. With double buffering the next stationary tile loads (or the last sums shift out) while the
 stream runs, folds follow each other every max(T, R) cycles, and skew is paid once per op.
+
+A clocked array that moves real operands (accelsim.sim.clocked) gives the same cycles; tests hold
+the two together.
 """
 
 from __future__ import annotations
@@ -35,9 +38,22 @@ def ceil_div(a: int, b: int) -> int:
 
 @leaf
 def k_steps(problem: Ints, k: int) -> int:
-    """Steps along K after pruning, with the products that a PE adds per step."""
-    kept = ceil_div(k * problem[P_K_NUM], problem[P_K_DEN])
+    """Steps along K after pruning, with the products that a PE adds per step.
+
+    A pruned format stores ``P_K_NUM`` places of every ``P_K_DEN``, also of a block cut short by K.
+    """
+    kept = ceil_div(k, problem[P_K_DEN]) * problem[P_K_NUM]
     return ceil_div(kept, problem[P_K_PER_CYCLE])
+
+
+@leaf
+def k_groups(problem: Ints, k: int) -> tuple[int, int, int]:
+    """Cut K into scale groups: how many whole ones, the steps of one, and the steps of the rest."""
+    group = problem[P_GROUP]
+    if group == 0 or group >= k:
+        return 1, k_steps(problem, k), 0
+    rest = k_steps(problem, k % group) if k % group > 0 else 0
+    return k // group, k_steps(problem, group), rest
 
 
 @leaf
@@ -47,14 +63,9 @@ def k_folds_of(problem: Ints, machine: Ints, k: int) -> int:
     Sums of different scale groups cannot be added before they are scaled, so a fold ends with its
     group.
     """
-    rows, group = machine[C_ROWS], problem[P_GROUP]
-    if group == 0 or group >= k:
-        return ceil_div(k_steps(problem, k), rows)
-    folds = (k // group) * ceil_div(k_steps(problem, group), rows)
-    rest = k % group
-    if rest > 0:
-        folds += ceil_div(k_steps(problem, rest), rows)
-    return folds
+    rows = machine[C_ROWS]
+    groups, steps, rest = k_groups(problem, k)
+    return groups * ceil_div(steps, rows) + ceil_div(rest, rows)
 
 
 @leaf
@@ -65,7 +76,8 @@ def folds_and_stream(
     rows, cols = machine[C_ROWS], machine[C_COLS]
     slow = problem[P_CYCLES_PER_STEP]
     if dataflow == OS:
-        stream = k_steps(problem, k) * slow
+        groups, steps, rest = k_groups(problem, k)
+        stream = (groups * steps + rest) * slow
         if problem[P_GROUP] > 0:
             stream += ceil_div(k, problem[P_GROUP]) * problem[P_GROUP_CYCLES]
         return ceil_div(m, rows) * ceil_div(n, cols), stream
@@ -95,6 +107,21 @@ def fill_drain_cycles(machine: Ints, dataflow: int) -> int:
     if dataflow == OS:
         return 2 * rows + cols - 2 if machine[C_OUTPUT_DB] == 1 else 0
     return 2 * rows + cols - 2 if machine[C_WEIGHT_DB] == 1 else 0
+
+
+@leaf
+def early_cycles(problem: Ints, machine: Ints, dataflow: int, m: int, n: int, k: int) -> int:
+    """Cycles that a product needs less than its occupancy and ``fill_drain_cycles`` together.
+
+    A fold whose stream is shorter than R occupies a pipelined array for R cycles, because the next
+    stationary tile loads, or the sums before it shift out. The last fold has no next one, and the
+    first one of an output-stationary array none before it.
+    """
+    buffered = machine[C_OUTPUT_DB] if dataflow == OS else machine[C_WEIGHT_DB]
+    if buffered == 0:
+        return 0
+    _, stream = folds_and_stream(problem, machine, dataflow, m, n, k)
+    return max(0, machine[C_ROWS] - stream)
 
 
 @leaf

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import Floats, Ints, kernel, leaf
-from accelsim.mapping._core.array import ceil_div, fill_drain_cycles
+from accelsim.mapping._core.array import ceil_div, early_cycles, fill_drain_cycles
 from accelsim.mapping._core.layout import (
     C_LEVELS,
     C_RESULT_BUFFERS,
@@ -53,6 +53,7 @@ from accelsim.mapping._core.layout import (
 from accelsim.mapping._core.tile import (
     a_tile_bits,
     array_cycles,
+    array_share,
     output_share,
     port_bits,
     sums_stay,
@@ -280,7 +281,10 @@ def edge_ps(problem: Ints, machine: Ints, choice: Ints, rates: Floats) -> tuple[
         out = output_share(problem, crossing_bits(problem, machine, link)[1], b, m, n)
         tail += rates[R_SETUP0 + link] if out > 0 else 0.0
         last = max(last, out * rates[R_LINK0 + link])
-    drain = fill_drain_cycles(machine, choice[S_DATAFLOW])
+    flow = choice[S_DATAFLOW]
+    _, own_m, own_n = array_share(choice, b, m, n)
+    drain = fill_drain_cycles(machine, flow)
+    drain -= early_cycles(problem, machine, flow, own_m, own_n, k)
     outputs = problem[P_B] * problem[P_B + M] * problem[P_B + N]
     vector = problem[P_VECTOR_MILLICYCLES] * 1e-3 * (b * m * n / max(1, outputs))
     return lead, tail + last + (drain + vector) * rates[R_PS_PER_CYCLE]

@@ -187,6 +187,21 @@ def gemm_places(problem: Ints, machine: Ints, choice: Ints, places: Ints) -> int
 
 
 @kernel
+def gemm_extents(problem: Ints, machine: Ints, choice: Ints, extents: Ints) -> None:
+    """Fill the sizes of the nearest level's tiles: int64 ``[steps, 4]``, batch, m, n and k."""
+    used = machine[C_LEVELS]
+    index = np.zeros((used, DIMS), np.int64)
+    offset = np.zeros((used + 1, DIMS), np.int64)
+    extent = np.zeros((used + 1, DIMS), np.int64)
+    extent[used] = problem[P_B : P_B + DIMS]
+    place(problem, machine, choice, index, offset, extent, used - 1)
+    for step in range(extents.shape[0]):
+        extents[step] = extent[0]
+        if advance(problem, machine, choice, index, offset, extent) < 0:
+            break
+
+
+@kernel
 def streamed_places(bits: Ints, places: Ints) -> int:
     """Fill the places of tiles that lie one behind the other; return the bytes of all of them.
 

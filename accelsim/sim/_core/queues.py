@@ -42,9 +42,12 @@ ARRAY_START, ARRAY_END, VECTOR_START, VECTOR_END = 0, 1, 2, 3
     LANE_ISSUED,  # transfers so far
     LANE_BUSY,  # picoseconds in which it moved bits
     LANE_SETUP, LANE_BUFFERS, LANE_BURST,  # constants of the link
+    LANE_STORE_SETUP,  # latency of a store, which need not wait for what it changes
+    LANE_COLD,  # what a transfer takes longer after a pause
+    LANE_REFRESH, LANE_REFRESH_EVERY,  # how long, and how often, nothing moves; 0: never
     LANE_COMPUTED,  # of link 0: steps that array and vector unit have finished
     LANE_RING,
-) = range(7 + 1)  # fmt: skip
+) = range(11 + 1)  # fmt: skip
 
 
 @kernel
@@ -176,7 +179,8 @@ def _start_of(
         return ready
     engines = lane.shape[1] - LANE_RING
     engine = lane[link, LANE_RING + lane[link, LANE_ISSUED] % engines]
-    return max(lane[link, LANE_FREE], max(ready, engine) + lane[link, LANE_SETUP])
+    setup = lane[link, LANE_STORE_SETUP] if which == STORE else lane[link, LANE_SETUP]
+    return max(lane[link, LANE_FREE], max(ready, engine) + setup)
 
 
 @leaf
@@ -207,6 +211,17 @@ def earliest(
 
 
 @leaf
+def _refreshes(lane: Ints, start: int, duration: int) -> int:
+    """Time in which refreshes hold up what would take ``duration``: the one at hand and later."""
+    every, long = lane[LANE_REFRESH_EVERY], lane[LANE_REFRESH]
+    held = np.int64(0)
+    if start >= every:
+        held = max(held, long - start % every)
+    count = (start + held + duration) // every - (start + held) // every
+    return held + count * long
+
+
+@leaf
 def serve(
     link: int,
     which: int,
@@ -225,6 +240,10 @@ def serve(
         spans[START, link, which, tile] = start
     piece = min(lane[link, LANE_BURST], whole - queue[link, which, Q_DONE])
     duration = np.int64(np.ceil(float(piece) * rate[link, which]))
+    if lane[link, LANE_COLD] > 0 and start > lane[link, LANE_FREE]:
+        duration += lane[link, LANE_COLD]
+    if lane[link, LANE_REFRESH] > 0:
+        duration += _refreshes(lane[link], start, duration)
     queue[link, which, Q_DONE] += piece
     queue[link, which, Q_LAST] = start + duration
     lane[link, LANE_BUSY] += duration

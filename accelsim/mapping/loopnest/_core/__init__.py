@@ -1,0 +1,1 @@
+"""Kernels of the mapping search over hierarchies: traffic, chains of tiles, exhaustive cost."""
