@@ -13,6 +13,10 @@ from accelsim.sim.dram.system import DramSystem
 from accelsim.sim.memory import Pace
 
 
+#: Requests per channel from which on a stream shows how fast it flows: twice what waits in queues.
+_LONG = 64
+
+
 class CommandDram:
     """DRAM that is simulated command by command.
 
@@ -46,19 +50,31 @@ class CommandDram:
         return self._known[key]
 
     def _measured(self, words: Ints, first: int) -> Pace:
-        least = 1e12 * self.request_bytes / self.system.peak_bytes_per_s
-        each, cold = least, 0.0
-        if words.size:
-            whole = self._flowing(words)
-            each = max(least, whole / words.size)
-            if words.size > 2 * first > 0:
-                begun = self._flowing(words[:first])
-                each = max(least, (whole - begun) / (words.size - first))
-                cold = max(0.0, begun - first * each)
+        begun = self._flowing(words[:first])
+        mixed = self._rate(words, first)
+        reads, writes = words[words >= 0], words[words < 0]
+        apart = sum(self._rate(part, 0) * part.size for part in (reads, writes))
+        apart = apart / words.size if words.size else mixed
+        # What the beginning takes beyond its share is the price of starting.
+        cold = max(0.0, begun - first * apart)
         timing = self.system.timing
+        room = self.system.controller.write_buffer * self.channels
         return Pace(
-            each, round(cold), round(self._refresh * self._ps), round(timing.tREFI * self._ps)
+            request_ps=max(mixed, apart),
+            apart_ps=apart,
+            cold_ps=round(cold),
+            absorbed_ps=round(room * apart),
+            refresh_ps=round(self._refresh * self._ps),
+            refresh_every_ps=round(timing.tREFI * self._ps),
         )
+
+    def _rate(self, words: Ints, first: int) -> float:
+        """Return the ps per request of a stream after its beginning, in the long run."""
+        least = 1e12 * self.request_bytes / self.system.peak_bytes_per_s
+        rest = words.size - first
+        if rest < _LONG * self.channels:
+            return least
+        return max(least, (self._flowing(words) - self._flowing(words[:first])) / rest)
 
     @property
     def _refresh(self) -> int:
@@ -68,6 +84,8 @@ class CommandDram:
 
     def _flowing(self, words: Ints) -> float:
         """Return the ps of a stream without its first latency and without refreshes."""
+        if not words.size:
+            return 0.0
         done = replay(self.system, words.view(np.uint64), width=self.channels)
         refreshes = done.counts.refreshes // (self.channels * self.system.organization.ranks)
         return max(0.0, (done.cycles - self._idle_clocks - refreshes * self._refresh) * self._ps)

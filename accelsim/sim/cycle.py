@@ -224,11 +224,17 @@ def _sampled(plan: Plan, dram: Dram) -> tuple[Floats, Pace]:
     queue = np.zeros_like(words)
     burst = plan.machine.arch.dma.burst_bytes
     size = dram.request_bytes
-    first = int(cycle_requests.interleaved(bits, places[:1], size, burst, words, used, queue))
+    loads = bits.copy()
+    loads[queues.STORE] = 0
+    first = int(cycle_requests.interleaved(loads, places[:1], size, burst, words, used, queue))
     count = int(cycle_requests.interleaved(bits, places, size, burst, words, used, queue))
     pace = dram.pace(words[:count], first)
     sent = np.bincount(queue[:count], minlength=queues.QUEUES)
     useful = np.bincount(queue[:count], used[:count], minlength=queues.QUEUES)
     whole = np.full(queues.QUEUES, float(size))
     per_request = np.divide(useful, sent, out=whole, where=sent > 0)
-    return np.asarray(pace.request_ps / (8.0 * per_request), np.float64), pace
+    # Writes fill the pauses between reads, where there are any; a link that is busy all the time
+    # pays for every turn of the bus.
+    share = min(1.0, plan.traffic[-1] / 8 / size * pace.apart_ps / plan.latency_ps)
+    each = pace.apart_ps + share * (pace.request_ps - pace.apart_ps)
+    return np.asarray(each / (8.0 * per_request), np.float64), pace

@@ -41,13 +41,17 @@ class Pace:
 
     Attributes:
         request_ps: time per request of a stream that never stops.
+        apart_ps: the same when reads and writes come apart, so that the bus need not turn around.
         cold_ps: what a stream takes longer after a pause: rows are opened before it flows.
+        absorbed_ps: how long the writes take to drain that the controller has room for.
         refresh_ps: how long a refresh stops everything; 0: it is part of ``request_ps``.
         refresh_every_ps: from one refresh to the next.
     """
 
     request_ps: float
+    apart_ps: float
     cold_ps: int = 0
+    absorbed_ps: int = 0
     refresh_ps: int = 0
     refresh_every_ps: int = 0
 
@@ -100,7 +104,8 @@ class SteadyDram:
 
     def pace(self, words: Ints, first: int) -> Pace:
         """Return the time per request, whatever its address."""
-        return Pace(1e12 * self.request_bytes / self._bytes_per_s)
+        each = 1e12 * self.request_bytes / self._bytes_per_s
+        return Pace(each, each)
 
 
 def dram_of(arch: ArchSpec) -> Dram:

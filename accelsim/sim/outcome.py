@@ -102,6 +102,7 @@ def _lanes(plan: Plan, dram: Dram) -> Ints:
         found[link, queues.LANE_BURST] = 8 * arch.dma.burst_bytes
     _, pace = sampled(plan, dram)
     found[-1, queues.LANE_COLD] = pace.cold_ps
+    found[-1, queues.LANE_ABSORBED] = pace.absorbed_ps
     found[-1, queues.LANE_REFRESH] = pace.refresh_ps
     found[-1, queues.LANE_REFRESH_EVERY] = pace.refresh_every_ps
     return found

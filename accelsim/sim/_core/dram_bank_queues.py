@@ -119,6 +119,9 @@ def retire(
     if direction == 1:
         times[s.WRITTEN, which] = clock
         return
+    chan[channel, s.C_QUEUED_RD] -= 1
+    if chan[channel, s.C_TURN] > 0:
+        chan[channel, s.C_TURN] -= 1
     front = chan[chan.shape[0] - 1]
     end = clock + par[s.P_READ_DELAY]
     chan[channel, s.C_LAST_DONE] = end
@@ -137,7 +140,8 @@ def _drain_begins(par: Ints, masks: Ints) -> bool:
     full = masks[s.C_WRITES] >= par[s.P_WRITES]
     idle = masks[s.C_WRITES] > par[s.P_DRAIN_LOW] and masks[s.C_QUEUED] == 0
     # A fair controller drains again only after the reads that waited for the last drain.
-    fair = par[s.P_FAIR] == 0 or masks[s.C_TURN] == 0 or masks[s.C_READS] == 0
+    waiting = masks[s.C_READS] + masks[s.C_QUEUED_RD]
+    fair = par[s.P_FAIR] == 0 or masks[s.C_TURN] == 0 or waiting == 0
     return masks[s.C_DRAIN] == 0 and (full or idle) and fair
 
 
@@ -191,9 +195,7 @@ def _move_side(
             return True
         masks[s.C_DRAIN] -= 1
         if masks[s.C_DRAIN] == 0:
-            masks[s.C_TURN] = masks[s.C_READS]
-    elif masks[s.C_TURN] > 0:
-        masks[s.C_TURN] -= 1
+            masks[s.C_TURN] = masks[s.C_READS] + masks[s.C_QUEUED_RD]
     masks[s.C_READS + side] -= 1
     after = slot[channel, at, s.S_NEXT]
     mine[s.B_HEAD_RD + side] = after
@@ -227,6 +229,7 @@ def _enqueue(
     mine[s.B_QUEUE + par[s.P_QUEUE] + count] = which
     mine[s.B_COUNT] = count + 1
     masks[s.C_QUEUED] += 1
+    masks[s.C_QUEUED_RD] += 1 - (row & 1)
     if count + 1 == par[s.P_QUEUE]:
         masks[s.M_FULL] |= 1 << bank
     if count == 0:

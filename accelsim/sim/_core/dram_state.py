@@ -85,8 +85,9 @@ F_CHANNEL, F_RANK, F_GROUP, F_BANK, F_ROW, F_COLUMN, FIELDS = range(7)
     C_ROW_BUS, C_LAST_DONE, C_PROMOTED, C_WCK, C_CAS, C_SPLIT_HEAD, C_SPLIT_TAIL, C_SPLIT,
     N_RD, N_WR, N_ACT, N_PRE, N_REF, N_HIT, N_MISS, N_CONFLICT, N_REFPB, N_SERVED,
     C_TURN,  # reads that go before writes are drained again
+    C_QUEUED_RD,  # reads in the queues of banks
     C_SIZE,
-) = range(46)  # fmt: skip
+) = range(47)  # fmt: skip
 # Columns of the last row of chan: the front end.
 (
     E_NEXT, E_COUNT, E_READY, E_CLOCK, E_EARLIEST, E_LAST_READ, E_LAST_DONE, E_OUTSTANDING,

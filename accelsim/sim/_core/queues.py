@@ -44,10 +44,11 @@ ARRAY_START, ARRAY_END, VECTOR_START, VECTOR_END = 0, 1, 2, 3
     LANE_SETUP, LANE_BUFFERS, LANE_BURST,  # constants of the link
     LANE_STORE_SETUP,  # latency of a store, which need not wait for what it changes
     LANE_COLD,  # what a transfer takes longer after a pause
+    LANE_ABSORBED,  # how much of a store the memory's write buffer takes off the link
     LANE_REFRESH, LANE_REFRESH_EVERY,  # how long, and how often, nothing moves; 0: never
     LANE_COMPUTED,  # of link 0: steps that array and vector unit have finished
     LANE_RING,
-) = range(11 + 1)  # fmt: skip
+) = range(12 + 1)  # fmt: skip
 
 
 @kernel
@@ -249,7 +250,7 @@ def serve(
     lane[link, LANE_BUSY] += duration
     lane[link, LANE_FREE] = start + duration
     if queue[link, which, Q_DONE] == whole:
-        _finish(link, which, whole, bits, index, spans, queue, lane)
+        _finish(link, which, whole, bits, index, spans, queue, lane, rate)
 
 
 @leaf
@@ -262,9 +263,14 @@ def _finish(
     spans: Ints,
     queue: Ints,
     lane: Ints,
+    rate: Floats,
 ) -> None:
     tile = queue[link, which, Q_MOVED]
     end = queue[link, which, Q_LAST]
+    if which == STORE and lane[link, LANE_ABSORBED] > 0:
+        # A buffer that is empty takes writes twice as fast as they are drained.
+        whole_ps = np.int64(float(whole) * rate[link, which])
+        end -= min(whole_ps // 2, lane[link, LANE_ABSORBED])
     spans[END, link, which, tile] = end
     lane[link, LANE_RING + lane[link, LANE_ISSUED] % (lane.shape[1] - LANE_RING)] = end
     lane[link, LANE_ISSUED] += 1
