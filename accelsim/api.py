@@ -26,7 +26,6 @@ from accelsim.spec.arch import ArchSpec
 from accelsim.spec.load import load_arch
 
 if TYPE_CHECKING:
-    from accelsim.mapping.loopnest.plan import Objective
     from accelsim.mapping.loopnest.replay import Replayed
     from accelsim.sim.dram.replay import Replay
     from accelsim.sim.scalesim import Mode as ScaleMode
@@ -42,6 +41,9 @@ DEFAULT_NUMERICS: Mode = "exact"
 PROBLEMS = 200
 
 Phase = Literal["prefill", "decode"]
+#: What plans of ops are chosen by.
+Objective = Literal["latency", "energy", "edp"]
+OBJECTIVES: tuple[Objective, ...] = ("latency", "energy", "edp")
 #: Told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
 
@@ -57,6 +59,7 @@ def simulate(  # noqa: PLR0913  # one keyword per flag of the verb
     *,
     request: GraphRequest | None = None,
     fidelity: Fidelity = "tile",
+    objective: Objective = "latency",
     overrides: Sequence[str] = (),
     numerics: Mode | None = None,
     problems: int = PROBLEMS,
@@ -70,7 +73,8 @@ def simulate(  # noqa: PLR0913  # one keyword per flag of the verb
             opened model or a graph. None: a shipped model in a shipped recipe, with values.
         recipe: a shipped name, a path, or a loaded recipe; ``bf16`` when a model is given.
         request: phase and sizes; default a prefill of 512 tokens.
-        fidelity: ``tile`` or ``analytical``.
+        fidelity: ``tile``, ``analytical`` or, for small ops, ``cycle``.
+        objective: what plans are chosen by: ``latency``, ``energy`` of data movement, or ``edp``.
         overrides: ``a.b=c`` for keys of the chip's file.
         numerics: also compute values: ``exact``, ``sampled`` or ``fast``.
         problems: how many problems a model with a task is asked.
@@ -86,7 +90,7 @@ def simulate(  # noqa: PLR0913  # one keyword per flag of the verb
     chip, chosen = _chip(arch, overrides), _recipe(recipe or "bf16")
     source, asked = _source(model), request or GraphRequest()
     values = None if numerics is None else _Values(source, numerics, problems, progress)
-    return _run(chip, source, chosen, asked, fidelity, values)
+    return _run(chip, source, chosen, asked, fidelity, values, objective)
 
 
 class _Values:
@@ -113,14 +117,16 @@ class _Values:
         return attach(run, found)
 
 
-def _run(
+def _run(  # noqa: PLR0913  # what simulate and compare share
     chip: ArchSpec, source: ModelSource | Graph, recipe: Recipe, request: GraphRequest,
-    fidelity: Fidelity, values: _Values | None,
+    fidelity: Fidelity, values: _Values | None, objective: Objective = "latency",
 ) -> SimResult:  # fmt: skip
     if fidelity not in FIDELITIES:
         raise UnknownNameError("fidelity", fidelity, FIDELITIES)
+    if objective not in OBJECTIVES:
+        raise UnknownNameError("objective", objective, OBJECTIVES)
     graph = annotate(_graph(source, request), recipe)
-    run = Simulator(chip, fidelity).run(graph, recipe.name)
+    run = Simulator(chip, fidelity, objective).run(graph, recipe.name)
     return run if values is None else values.attached(run, recipe, chip, request)
 
 
@@ -303,8 +309,9 @@ def plot_validation(found: Validation[Result], path: Path) -> None:
     """
     from accelsim.report.plots.scatter import plot_scatter
     from accelsim.report.style import save
+    from accelsim.validate.result import PercentSet
 
-    pairs = {one.name: getattr(one, "pairs", ()) for one in found.sets}
+    pairs = {one.name: one.pairs for one in found.sets if isinstance(one, PercentSet)}
     save(plot_scatter(f"{found.what}: predicted over measured", pairs), path)
 
 

@@ -30,6 +30,12 @@ FIDELITIES = ("analytical", "tile", "cycle")
 FidelityOption = Annotated[
     str, typer.Option("--fidelity", help="tile, analytical, or cycle: clock by clock, small ops.")
 ]
+#: As ``api.OBJECTIVES``, which the help does not import.
+OBJECTIVES = ("latency", "energy", "edp")
+ObjectiveOption = Annotated[
+    str,
+    typer.Option("--objective", help="What plans are chosen by: latency, energy (moves) or edp."),
+]
 Numerics = Annotated[
     str | None,
     typer.Option(

@@ -11,6 +11,9 @@ from accelsim.cli import console, options
 from accelsim.errors import InputError
 
 _SUBJECTS = ("kernels", "array", "dram", "mapping")
+#: Of them, those whose values must be equal.
+_EQUAL = ("kernels", "array")
+_PICTURES = (".svg", ".png", ".pdf")
 
 
 def validate(
@@ -42,6 +45,7 @@ def validate(
     options.choice("thing to validate", what, _SUBJECTS)
     if predict_only and as_json:
         raise InputError("--predict-only writes a CSV; --json goes with a comparison")
+    _check_plot(what, plot)
     for path in filter(None, (output, plot)):
         check_file(Path(path))
     folder = api.measurements_folder(what, data)
@@ -64,6 +68,13 @@ def validate(
     _print(found.to_dict(), as_json)
     if not found.passed:
         raise typer.Exit(1)
+
+
+def _check_plot(what: str, plot: str | None) -> None:
+    if plot is not None and what in _EQUAL:
+        raise InputError(f"--plot: what {what} compares must be equal: there is nothing to draw")
+    if plot is not None and Path(plot).suffix.lower() not in _PICTURES:
+        raise InputError(f"--plot: {plot} must end in {', '.join(_PICTURES)}")
 
 
 def _print(found: dict[str, Any], as_json: bool) -> None:

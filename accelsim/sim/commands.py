@@ -12,7 +12,6 @@ from accelsim.sim.dram.stream import Stream
 from accelsim.sim.dram.system import DramSystem
 from accelsim.sim.memory import Pace
 
-
 #: Requests per channel from which on a stream shows how fast it flows: twice what waits in queues.
 _LONG = 64
 
@@ -87,7 +86,8 @@ class CommandDram:
         if not words.size:
             return 0.0
         done = replay(self.system, words.view(np.uint64), width=self.channels)
-        refreshes = done.counts.refreshes // (self.channels * self.system.organization.ranks)
+        # One channel that is refreshed holds up all: requests are taken in order.
+        refreshes = -(-done.counts.refreshes // (self.channels * self.system.organization.ranks))
         return max(0.0, (done.cycles - self._idle_clocks - refreshes * self._refresh) * self._ps)
 
 

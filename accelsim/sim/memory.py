@@ -42,7 +42,7 @@ class Pace:
     Attributes:
         request_ps: time per request of a stream that never stops.
         apart_ps: the same when reads and writes come apart, so that the bus need not turn around.
-        cold_ps: what a stream takes longer after a pause: rows are opened before it flows.
+        cold_ps: what the beginning takes longer, until rows are open and the stream flows.
         absorbed_ps: how long the writes take to drain that the controller has room for.
         refresh_ps: how long a refresh stops everything; 0: it is part of ``request_ps``.
         refresh_every_ps: from one refresh to the next.

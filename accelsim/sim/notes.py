@@ -9,9 +9,12 @@ from accelsim.spec.arch import ArchSpec
 
 #: What the model assumes, for every chip.
 ASSUMPTIONS = (
-    "Ops run one after another; every tensor between fused ops goes through DRAM.",
-    "DRAM is a latency and a sustained bandwidth, whose efficiency covers banks, rows and refresh.",
-    "A link moves one transfer at a time in either direction; loads and stores share it.",
+    "Ops run one after another; outputs that fit stay on chip until they are read, all other "
+    "tensors between fused ops go through DRAM.",
+    "By closed form DRAM is a latency and a sustained bandwidth, whose efficiency covers banks, "
+    "rows and refresh; tile and cycle know its commands, unless the chip has timing: sustained.",
+    "A link moves one piece of a transfer at a time, in either direction; loads and stores "
+    "share it.",
     "The vector unit keeps all lanes busy; its work overlaps the array's.",
     "Energy counts MACs and their registers, memory accesses, DRAM, vector work and leakage; long "
     "wires, clock trees, control and host are not counted. Low and high are corners.",

@@ -1,4 +1,4 @@
-"""One plan timed: by its closed form (``analytical``) or tile by tile (``tile``)."""
+"""One plan timed: by its closed form, tile by tile, or clock by clock."""
 
 from __future__ import annotations
 

@@ -192,7 +192,14 @@ class Simulator:
     ) -> SimResult:
         arch = self.arch
         return SimResult(
-            id=content_id([_identity(graph, recipe), arch.model_dump(mode="json"), self.fidelity]),
+            id=content_id(
+                [
+                    _identity(graph, recipe),
+                    arch.model_dump(mode="json"),
+                    self.fidelity,
+                    self.objective,
+                ]
+            ),
             arch=arch.name,
             model=graph.name,
             recipe=recipe,

@@ -8,7 +8,6 @@ from pydantic import AfterValidator, Field
 
 from accelsim.spec.quantity import Bytes, BytesPerSecond, Seconds, Section
 
-
 #: Smallest and largest burst of the standards.
 _LEAST_BURST, _MOST_BURST = 16, 256
 
@@ -61,7 +60,9 @@ class DramSpec(Section):
         description="Sustained share of the peak that the closed form and the search assume.",
     )
     access_bytes: Annotated[Bytes, AfterValidator(_burst)] = Field(
-        default=64, description="What one request moves, needed or not: a burst of a channel."
+        default=64,
+        description="What one request moves, needed or not, as the closed form counts it: a burst "
+        "of a channel. tile and cycle take the standard's.",
     )
     latency_s: Seconds = Field(description="First byte of an idle access, controller included.")
 

@@ -156,3 +156,21 @@ def test_options_that_do_nothing_are_refused(cli: Cli, tmp_path: Path) -> None:
     assert cli(*gemm, "-o", str(tmp_path / "x.csv")).code == 2
     (tmp_path / "ops.csv").write_text("op,dtype,M,N,K\ngemm,int8,4,4,4\n", encoding="utf-8")
     assert cli("predict", "edge_npu", "--csv", str(tmp_path / "ops.csv"), "--json").code == 2
+
+
+def test_a_small_op_is_clocked(cli: Cli) -> None:
+    found = {}
+    for fidelity in ("tile", "cycle"):
+        outcome = cli(
+            "predict", "edge_npu", "gemm", "64", "64", "64", "--fidelity", fidelity, "--json"
+        )
+        assert outcome.code == 0, outcome.err
+        found[fidelity] = json.loads(outcome.out)
+    # tile may have chosen another of the plans that are about equally good by closed form.
+    assert found["cycle"]["cycles"] == pytest.approx(found["tile"]["cycles"], rel=0.08)
+
+
+def test_a_large_op_is_too_much_for_the_clock(cli: Cli) -> None:
+    outcome = cli("predict", "edge_npu", "gemm", "8192", "8192", "8192", "--fidelity", "cycle")
+    assert outcome.code == 2
+    assert "too large for --fidelity cycle" in outcome.err

@@ -23,10 +23,12 @@ from accelsim.graph.zoo import load
 from accelsim.mapping.fuse import fuse
 from accelsim.recipe.annotate import annotate
 from accelsim.recipe.load import load_recipe
-from accelsim.sim.outcome import FIDELITIES, Fidelity
+from accelsim.sim.outcome import Fidelity
 from accelsim.sim.result import BOUNDS, STALLS, SimResult
 from accelsim.spec.load import load_arch
 
+#: Fidelities that run whole models.
+WHOLE: tuple[Fidelity, ...] = ("analytical", "tile")
 CHIPS = ("edge_npu", "cloud_npu", "tpu_v4")
 CASES = [
     ("edge_npu", "llama-3-8b", "w8a8_int8", "prefill"),
@@ -175,7 +177,8 @@ def test_compression_shows_in_bytes_and_time() -> None:
     bytes_moved = [run.totals["dram_bytes"] for run in runs]
     assert bytes_moved == sorted(bytes_moved, reverse=True)
     assert runs[0].totals["seconds"] > 1.5 * runs[1].totals["seconds"]
-    assert runs[1].totals["seconds"] > 1.3 * runs[2].totals["seconds"]
+    # Half the bytes, but a rescale per group of 32 on the array.
+    assert runs[1].totals["seconds"] > 1.2 * runs[2].totals["seconds"]
 
 
 def test_a_format_that_is_not_built_is_refused() -> None:
@@ -214,7 +217,7 @@ def test_unknown_names_are_named() -> None:
     st.sampled_from(["bert-base", "vit-b-16", "resnet-50"]),
     st.integers(1, 3),
     st.integers(1, 200),
-    st.sampled_from(FIDELITIES),
+    st.sampled_from(WHOLE),
 )
 def test_every_run_respects_its_bounds(
     where: tuple[str, str], model: str, batch: int, seq_len: int, fidelity: Fidelity
@@ -235,10 +238,12 @@ def test_fidelities_agree_on_work_and_closely_on_time(
     asked = GraphRequest(batch=batch, seq_len=seq_len)
     tile, closed = (
         api.simulate(chip, "bert-base", recipe, request=asked, fidelity=fidelity)
-        for fidelity in FIDELITIES[::-1]
+        for fidelity in WHOLE[::-1]
     )
     for a, b in zip(tile.layers, closed.layers, strict=True):
-        assert (a.macs, a.compute_cycles, a.dram_bytes) == (b.macs, b.compute_cycles, b.dram_bytes)
+        assert a.macs == b.macs
+        if a.mapping["regret"] == 0:
+            assert (a.compute_cycles, a.dram_bytes) == (b.compute_cycles, b.dram_bytes)
     assert closed.totals["seconds"] == pytest.approx(tile.totals["seconds"], rel=0.15)
 
 

@@ -43,12 +43,12 @@ ARRAY_START, ARRAY_END, VECTOR_START, VECTOR_END = 0, 1, 2, 3
     LANE_BUSY,  # picoseconds in which it moved bits
     LANE_SETUP, LANE_BUFFERS, LANE_BURST,  # constants of the link
     LANE_STORE_SETUP,  # latency of a store, which need not wait for what it changes
-    LANE_COLD,  # what a transfer takes longer after a pause
-    LANE_ABSORBED,  # how much of a store the memory's write buffer takes off the link
+    LANE_COLD,  # what the first transfer takes longer
+    LANE_ABSORBED, LANE_DEBT,  # what the memory's write buffer holds, and what is in it
     LANE_REFRESH, LANE_REFRESH_EVERY,  # how long, and how often, nothing moves; 0: never
     LANE_COMPUTED,  # of link 0: steps that array and vector unit have finished
     LANE_RING,
-) = range(12 + 1)  # fmt: skip
+) = range(13 + 1)  # fmt: skip
 
 
 @kernel
@@ -241,16 +241,35 @@ def serve(
         spans[START, link, which, tile] = start
     piece = min(lane[link, LANE_BURST], whole - queue[link, which, Q_DONE])
     duration = np.int64(np.ceil(float(piece) * rate[link, which]))
-    if lane[link, LANE_COLD] > 0 and start > lane[link, LANE_FREE]:
+    if lane[link, LANE_BUSY] == 0:
         duration += lane[link, LANE_COLD]
+    least = duration
     if lane[link, LANE_REFRESH] > 0:
         duration += _refreshes(lane[link], start, duration)
+    lane[link, LANE_BUSY] += duration
+    if lane[link, LANE_ABSORBED] > 0:
+        idle = max(0, start - lane[link, LANE_FREE])
+        lane[link, LANE_DEBT] = max(0, lane[link, LANE_DEBT] - idle)
+        if which == STORE:
+            duration = _taken(lane[link], least, duration)
     queue[link, which, Q_DONE] += piece
     queue[link, which, Q_LAST] = start + duration
-    lane[link, LANE_BUSY] += duration
     lane[link, LANE_FREE] = start + duration
     if queue[link, which, Q_DONE] == whole:
-        _finish(link, which, whole, bits, index, spans, queue, lane, rate)
+        _finish(link, which, whole, bits, index, spans, queue, lane)
+
+
+@leaf
+def _taken(lane: Ints, least: int, drained: int) -> int:
+    """Return for how long a store keeps the link; the rest drains out of the write buffer later.
+
+    An empty buffer takes writes twice as fast as they drain, ``least`` without a refresh. What is
+    in it when the link is idle drains meanwhile; reads go before it.
+    """
+    room = lane[LANE_ABSORBED] - lane[LANE_DEBT]
+    taken = max(least // 2, drained - room)
+    lane[LANE_DEBT] = min(lane[LANE_ABSORBED], lane[LANE_DEBT] + drained - taken)
+    return taken
 
 
 @leaf
@@ -263,14 +282,9 @@ def _finish(
     spans: Ints,
     queue: Ints,
     lane: Ints,
-    rate: Floats,
 ) -> None:
     tile = queue[link, which, Q_MOVED]
     end = queue[link, which, Q_LAST]
-    if which == STORE and lane[link, LANE_ABSORBED] > 0:
-        # A buffer that is empty takes writes twice as fast as they are drained.
-        whole_ps = np.int64(float(whole) * rate[link, which])
-        end -= min(whole_ps // 2, lane[link, LANE_ABSORBED])
     spans[END, link, which, tile] = end
     lane[link, LANE_RING + lane[link, LANE_ISSUED] % (lane.shape[1] - LANE_RING)] = end
     lane[link, LANE_ISSUED] += 1
