@@ -19,6 +19,7 @@ from accelsim.mapping.search import plan
 from accelsim.mapping.workload import GemmWorkload, Workload, lower
 from accelsim.recipe.annotate import annotate
 from accelsim.recipe.load import load_recipe
+from accelsim.sim.memory import dram_of
 from accelsim.sim.outcome import time_plan
 from accelsim.spec.arch import ArchSpec
 from accelsim.spec.load import load_arch
@@ -32,9 +33,12 @@ def arch() -> ArchSpec:
 
 @pytest.fixture(scope="module")
 def workloads(arch: ArchSpec) -> list[Workload]:
-    graph = load("llama-3-8b").graph(GraphRequest(seq_len=2048))
-    groups = fuse(annotated := annotate(graph, load_recipe("bf16")))
-    return list(dict.fromkeys(lower(annotated, g, arch.conversions) for g in groups))
+    found: list[Workload] = []
+    for name, tokens in (("llama-3-8b", 2048), ("resnet-50", 512)):
+        graph = load(name).graph(GraphRequest(seq_len=tokens))
+        groups = fuse(annotated := annotate(graph, load_recipe("bf16")))
+        found += dict.fromkeys(lower(annotated, g, arch.conversions) for g in groups)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +46,11 @@ def plans(arch: ArchSpec, workloads: list[Workload]) -> list[Plan]:
     return [plan(workload, arch, "op") for workload in workloads]
 
 
-def test_timing_engine(table: Table, plans: list[Plan], benchmark: BenchmarkFixture) -> None:
-    benchmark(lambda: [time_plan(found, "tile") for found in plans])
+def test_timing_engine(
+    table: Table, arch: ArchSpec, plans: list[Plan], benchmark: BenchmarkFixture
+) -> None:
+    dram = dram_of(arch)
+    benchmark(lambda: [time_plan(found, "tile", dram) for found in plans])
     start = time.perf_counter()
     for found in plans:
         found.steps.bits.sum()
@@ -51,7 +58,11 @@ def test_timing_engine(table: Table, plans: list[Plan], benchmark: BenchmarkFixt
     limit = time.perf_counter() - start
     seconds = benchmark.stats.stats.median
     table.add(
-        "timing engine, llama-3-8b prefill 2048, all ops", seconds * 1e3, 50, limit * 1e3, "ms"
+        "timing engine, llama-3-8b prefill and resnet-50, all ops",
+        seconds * 1e3,
+        50,
+        limit * 1e3,
+        "ms",
     )
 
 
