@@ -17,7 +17,7 @@ Index = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 DOOR = Door("timing", [*sorted(Path(__file__).parent.glob("**/_core/*.py")), Path(__file__)])
-kernel, leaf = DOOR.kernel, DOOR.leaf
+kernel, leaf, inner = DOOR.kernel, DOOR.leaf, DOOR.inner
 
 
 def cold(values: bool) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -140,10 +140,22 @@ def _totals(run: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("MACs", f"{si(totals['macs'])}, executed {si(totals['executed_macs'])}"),
         ("DRAM traffic", si(totals["dram_bytes"], "B")),
     ]
+    if any(layer.get("mapping") for layer in run["layers"]):
+        rows.append(("plans", _plans([layer["mapping"] for layer in run["layers"]])))
     if "tokens_per_second" in totals:
         rows.insert(1, ("tokens/s", f"{totals['tokens_per_second']:,.1f}"))
         rows.insert(2, ("energy per token", _range(totals["energy_per_token_j"], "J", 1.0)))
     return rows
+
+
+def _plans(found: Sequence[Mapping[str, float]]) -> str:
+    """Say how good the plans are known to be, and what timing them tile by tile changed."""
+    gap = max(one["gap"] for one in found)
+    again = [one["regret"] for one in found if one["regret"] > 0]
+    said = f"gap {100 * gap:.2g} % to the best of their map space by closed form"
+    if not again:
+        return said
+    return f"{said}; {len(again)} ops run others, by tile up to {100 * max(again):.2g} % faster"
 
 
 def _errors(run: Mapping[str, Any]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import product
+from typing import Any
 
 import numpy as np
 
 from accelsim.errors import MappingError
-from accelsim.jit import Ints
+from accelsim.jit import DOOR, Ints
+from accelsim.mapping import store
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.array import early_cycles
 from accelsim.mapping._core.cost import level_bits, link_traffic
@@ -156,9 +159,10 @@ def _search(
     vector, rates = machine.vector, machine.rates
     levels = machine.free_levels(workload.resident.held_bits)
     sizes = tile_sizes(workload, machine)
-    choice, latency, cost, evaluated = search(problem, vector, levels, rates, asked, sizes, limit)
-    if not np.isfinite(latency):
+    found = _remembered((problem, vector, levels, rates, asked, sizes, np.float64(limit)))
+    if found is None:
         return None
+    choice, latency, cost, evaluated = found
     return Plan(
         workload=workload,
         machine=machine,
@@ -172,6 +176,38 @@ def _search(
         ),
         nest=gemm_nest(workload, machine, choice),
         score=float(score(rates, latency, cost)),
+    )
+
+
+#: What is kept of a search.
+_KEPT = ("choice", "latency_ps", "cost_fj", "evaluated")
+
+
+def _remembered(arguments: tuple[Any, ...]) -> tuple[Ints, float, float, int] | None:
+    """Search, or return what the same search found before; None when nothing fits.
+
+    The key is everything that the search looks at, and its own code.
+    """
+    digest = hashlib.sha256(DOOR.name.encode())
+    for part in arguments:
+        digest.update(np.asarray(part).tobytes())
+    key = digest.hexdigest()[:32]
+    kept = store.get(key, _KEPT)
+    if kept is None:
+        choice, latency, cost, evaluated = search(*arguments)
+        fits = bool(np.isfinite(latency))
+        kept = {
+            "choice": choice.tolist(), "latency_ps": float(latency) if fits else None,
+            "cost_fj": float(cost) if fits else None, "evaluated": int(evaluated),
+        }  # fmt: skip
+        store.put(key, kept)
+    if kept["latency_ps"] is None:
+        return None
+    return (
+        np.array(kept["choice"], np.int64),
+        kept["latency_ps"],
+        kept["cost_fj"],
+        kept["evaluated"],
     )
 
 

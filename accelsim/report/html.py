@@ -15,7 +15,7 @@ from accelsim.report import cells
 from accelsim.report.names import formats_text, percent
 from accelsim.report.numerics import details_of
 from accelsim.report.plots import Plot, drawn
-from accelsim.report.rows import Run, bound_words, fold_layers, grouped_rows, summary
+from accelsim.report.rows import Row, Run, bound_words, fold_layers, grouped_rows, summary
 from accelsim.report.style import inline_svg, svg_text
 from accelsim.units import si
 
@@ -113,6 +113,14 @@ def _picture(run: Run, name: str, plot: Plot) -> Picture:
     return Picture(name, plot.heading, plot.caption, Markup(svg), table)
 
 
+def _nest(layer: Row) -> str:
+    """Return the plan as a loop nest, and how good it is known to be."""
+    nest, known = layer.get("nest", ""), layer.get("mapping")
+    if not nest or not known:
+        return str(nest)
+    return f"{nest}\n\n{known['evaluated']:,} plans costed, gap {100 * known['gap']:.2g} %"
+
+
 def _groups(run: Run) -> list[LayerGroup]:
     found = []
     for row, indices in zip(grouped_rows(run), fold_layers(run), strict=True):
@@ -121,7 +129,7 @@ def _groups(run: Run) -> list[LayerGroup]:
             LayerGroup(
                 cells=cells.group_cells(row, formats_text(row)),
                 members=[layer["name"] for layer in layers],
-                nest=layers[0].get("nest", ""),
+                nest=_nest(layers[0]),
                 traffic=_traffic(layers),
                 fused=layers[0].get("fused", ()),
             )

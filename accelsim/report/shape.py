@@ -129,6 +129,7 @@ _OPTIONAL: Mapping[str, Mapping[str, Check]] = {
     "layer": {
         "bytes_by_level": _table_of(_whole), "energy_by_part": _table_of(_corners),
         "start_ps": _whole, "duration_ps": _whole, "peak_macs_per_s": _number, "nest": _text,
+        "mapping": _table_of(_number),
         "fused": _list_of(_text), "sqnr_quantization_db": _DECIBELS,
         "sqnr_arithmetic_db": _DECIBELS, "sqnr_propagated_db": _DECIBELS,
         "max_abs_error": _or_null(_number), "sqnr_stderr_db": _DECIBELS,

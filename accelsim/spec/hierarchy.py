@@ -17,7 +17,7 @@ from pydantic import BeforeValidator, ConfigDict, Field
 
 from accelsim.errors import Mistake, SpecError, UnknownNameError
 from accelsim.spec.explain import build
-from accelsim.spec.load import _folder as _specs_folder
+from accelsim.spec.load import specs_folder
 from accelsim.spec.locate import Document, Place, read
 from accelsim.spec.quantity import Section
 
@@ -181,7 +181,7 @@ def shipped_hierarchies() -> tuple[str, ...]:
 
 
 def _folder() -> Path:
-    return _specs_folder() / "hierarchies"
+    return specs_folder() / "hierarchies"
 
 
 def contradictions(spec: HierarchySpec) -> Iterator[tuple[Place, str]]:

@@ -48,10 +48,10 @@ def load_arch(name_or_path: str | os.PathLike[str], overrides: Sequence[str] = (
 
 def shipped() -> tuple[str, ...]:
     """Return the names of the chips that come with accelsim."""
-    return tuple(sorted(path.stem for path in _folder().glob("*.yaml")))
+    return tuple(sorted(path.stem for path in specs_folder().glob("*.yaml")))
 
 
-def _folder() -> Path:
+def specs_folder() -> Path:
     """Return the folder of shipped chips: inside an installed package, beside it in a checkout."""
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "arch_specs", package.parent / "arch_specs"):
@@ -62,7 +62,7 @@ def _folder() -> Path:
 
 def _shipped_file(name: str) -> tuple[Path, str]:
     # Shown with its path, so that an editor can open what a message names.
-    path = _folder() / f"{name}.yaml"
+    path = specs_folder() / f"{name}.yaml"
     near = os.path.relpath(path)
     return path, str(path) if near.startswith("..") else near
 

@@ -70,7 +70,7 @@ KNOCKOUTS: Mapping[str, Callable[[DramSystem], DramSystem]] = {
 def predict(
     folder: Path, systems: Mapping[str, DramSystem], progress: Progress
 ) -> Iterator[Prediction]:
-    """Yield the change of every row and trace that is known, with the table's one digit."""
+    """Yield the change of every row and trace, with the table's one digit; None where unknown."""
     path = find_file(folder, STEM)
     if path is None:
         return
@@ -79,10 +79,12 @@ def predict(
     for place, row in enumerate(rows):
         progress("what parts of dramsim3 matter", place, len(rows))
         change, system = KNOCKOUTS.get(row["ablation"]), systems.get(row["config"])
+        traces = [name for name in row if name in SUITE]
         if change is None or system is None:
+            yield from (Prediction(path.name, place, trace, None) for trace in traces)
             continue
         less = change(system)
-        for trace in (name for name in row if name in SUITE):
+        for trace in traces:
             key = row["config"], trace
             if key not in before:
                 before[key] = _cycles(system, trace)

@@ -78,6 +78,13 @@ class Door:
         """
         return self._compiled(function, {"_nrt": False})
 
+    def inner(self, function: Function) -> Function:
+        """Compile a leaf into its callers.
+
+        Handing over many arrays costs more than most small functions do.
+        """
+        return self._compiled(function, {"_nrt": False, "forceinline": True})
+
     def _compiled(self, function: Function, options: dict[str, Any]) -> Function:
         # Numba reads the folder when it decorates; several doors share the process.
         before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(self.folder)

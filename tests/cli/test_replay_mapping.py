@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from accelsim.mapping.loopnest import store
+from accelsim.mapping import store
 from tests.support import Cli
 
 BY_HAND = """\

@@ -24,22 +24,7 @@ def product(m: int, n: int, k: int) -> GemmWorkload:
 
 
 ATTENTION = AttentionWorkload(
-    4,
-    1,
-    32,
-    64,
-    16,
-    16,
-    False,
-    0,
-    "int8",
-    "int8",
-    4 * 32 * 16 * 8,
-    0,
-    0,
-    1,
-    (("exp", 8192),),
-    (),
+    2, 1, 16, 16, 16, 16, False, 0, "int8", "int8", 2 * 16 * 16 * 8, 0, 0, 1, (("exp", 512),), ()
 )
 
 

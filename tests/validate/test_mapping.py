@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from accelsim.errors import FileError
-from accelsim.mapping.loopnest import store
+from accelsim.mapping import store
 from accelsim.mapping.loopnest.layer import Layer
 from accelsim.validate.mapping import SUBJECT
 from accelsim.validate.mapping_rows import hierarchy_of, layer_of, strides

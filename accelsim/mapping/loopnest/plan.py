@@ -9,7 +9,7 @@ from math import prod
 from typing import Any, Literal
 
 from accelsim.ids import content_id
-from accelsim.mapping.loopnest import store
+from accelsim.mapping import store
 from accelsim.mapping.loopnest.cost import Cost, cost, roofline_cycles
 from accelsim.mapping.loopnest.frame import KPath
 from accelsim.mapping.loopnest.layer import DIMS, Layer
@@ -61,6 +61,10 @@ class Found:
         return max(0.0, self.value / self.bound - 1.0) if self.bound > 0 else 0.0
 
 
+#: What a kept result must hold.
+_KEPT = ("spatial", "temporal", "bound", "nodes")
+
+
 def search(
     layer: Layer,
     hierarchy: HierarchySpec,
@@ -83,7 +87,7 @@ def search(
     """
     path = k_path or KPath()
     key = _key(layer, hierarchy, objective, gap, path)
-    kept = store.get(key)
+    kept = store.get(key, _KEPT)
     if kept is None:
         outcome = _SEARCHES[objective](spaces(layer, hierarchy, path), gap)
         kept = _to_data(outcome)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, inner, leaf
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_state import probe_of
 
@@ -12,7 +12,7 @@ _NOTHING = -1
 _ADDRESS = 0x7FFFFFFFFFFFFFFF
 
 
-@s.inner
+@inner
 def _lower(par: Ints, node: Ints, channel: int, bank: int, kind: int) -> None:
     """Lower the bound of a rank to what a bank of it may do now."""
     mine = node[channel, bank]
@@ -25,7 +25,7 @@ def _lower(par: Ints, node: Ints, channel: int, bank: int, kind: int) -> None:
     low[s.K_LOW + kind] = min(low[s.K_LOW + kind], clock)
 
 
-@s.inner
+@inner
 def review(par: Ints, chan: Ints, node: Ints, channel: int, bank: int) -> None:
     """Find out anew which commands the queue of a bank asks for."""
     mine, masks = node[channel, bank], chan[channel]
@@ -61,7 +61,7 @@ def review(par: Ints, chan: Ints, node: Ints, channel: int, bank: int) -> None:
         _end_hits(par, masks, bit)
 
 
-@s.inner
+@inner
 def _end_hits(par: Ints, masks: Ints, bit: int) -> None:
     """Let a fair controller close a row whose turn is over, though hits on it go on coming in."""
     if par[s.P_FAIR] == 1:
@@ -69,7 +69,7 @@ def _end_hits(par: Ints, masks: Ints, bit: int) -> None:
         masks[s.M_WR] &= ~bit
 
 
-@s.inner
+@inner
 def review_hits(
     par: Ints, chan: Ints, node: Ints, channel: int, bank: int, place: int, side: int
 ) -> None:
@@ -99,7 +99,7 @@ def review_hits(
             _end_hits(par, masks, bit)
 
 
-@s.inner
+@inner
 def retire(
     par: Ints, chan: Ints, node: Ints, probe: Ints, words: Ints, times: Ints, channel: int,
     bank: int, place: int, clock: int,
@@ -134,7 +134,7 @@ def retire(
         which = -2 - link if link < s.PENDING else -1
 
 
-@s.inner
+@inner
 def _drain_begins(par: Ints, masks: Ints) -> bool:
     """Whether writes are drained from now on: their buffer is full, or nothing else is to do."""
     full = masks[s.C_WRITES] >= par[s.P_WRITES]
@@ -145,7 +145,7 @@ def _drain_begins(par: Ints, masks: Ints) -> bool:
     return masks[s.C_DRAIN] == 0 and (full or idle) and fair
 
 
-@s.inner
+@inner
 def move(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, words: Ints, channel: int
 ) -> None:
@@ -160,7 +160,7 @@ def move(
         _move_side(par, chan, node, slot, probe, words, channel, 0)
 
 
-@s.inner
+@inner
 def moves_next(par: Ints, masks: Ints) -> bool:
     """Whether a request may move, or draining begin, at the next clock."""
     if _drain_begins(par, masks):
@@ -169,7 +169,7 @@ def moves_next(par: Ints, masks: Ints) -> bool:
     return masks[s.M_WAIT_RD + side] & ~masks[s.M_FULL] != 0
 
 
-@s.inner
+@inner
 def _move_side(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, words: Ints, channel: int, side: int
 ) -> bool:
@@ -207,7 +207,7 @@ def _move_side(
     return False
 
 
-@s.inner
+@inner
 def _oldest(node: Ints, slot: Ints, channel: int, fits: int, side: int) -> int:
     best, age = 0, s.NEVER
     while fits != 0:
@@ -219,7 +219,7 @@ def _oldest(node: Ints, slot: Ints, channel: int, fits: int, side: int) -> int:
     return best
 
 
-@s.inner
+@inner
 def _enqueue(
     par: Ints, chan: Ints, node: Ints, channel: int, bank: int, row: int, which: int
 ) -> None:
@@ -267,7 +267,7 @@ def pending(
     return _NOTHING
 
 
-@s.inner
+@inner
 def accept(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, words: Ints, times: Ints,
     channel: int, which: int, clock: int,
@@ -307,7 +307,7 @@ def accept(
     return True
 
 
-@s.inner
+@inner
 def _wait(
     chan: Ints, node: Ints, slot: Ints, channel: int, bank: int, row: int, which: int
 ) -> None:

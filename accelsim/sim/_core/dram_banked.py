@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, inner, leaf
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_bank_queues import (
     accept,
@@ -28,7 +28,7 @@ __all__ = ["accept", "tick"]
 _NOTHING = -1
 
 
-@s.inner
+@inner
 def _candidates(
     par: Ints, chan: Ints, node: Ints, channel: int, clock: int
 ) -> tuple[int, int, int, int]:
@@ -54,7 +54,7 @@ def _candidates(
     return rd, wr, act, pre
 
 
-@s.inner
+@inner
 def find(par: Ints, chan: Ints, node: Ints, channel: int, clock: int) -> int:
     """Return bank and command that come next as ``bank * 16 + command``, or -1.
 
@@ -90,7 +90,7 @@ def find(par: Ints, chan: Ints, node: Ints, channel: int, clock: int) -> int:
     return _NOTHING
 
 
-@s.inner
+@inner
 def _oldest_ready(
     par: Ints, node: Ints, channel: int, clock: int, rd: int, wr: int, act: int, pre: int
 ) -> int:
@@ -110,7 +110,7 @@ def _oldest_ready(
     return best
 
 
-@s.inner
+@inner
 def _ready(
     par: Ints, node: Ints, channel: int, bank: int, clock: int, rd: int, wr: int, act: int, pre: int
 ) -> int:
@@ -128,7 +128,7 @@ def _ready(
     return s.WR if wr_ready else _NOTHING
 
 
-@s.inner
+@inner
 def _tighten(par: Ints, node: Ints, channel: int, mask: int, kind: int) -> None:
     """Make the bounds of ranks exact for a kind of command; every bank of the mask waits."""
     if mask == 0:
@@ -149,7 +149,7 @@ def _tighten(par: Ints, node: Ints, channel: int, mask: int, kind: int) -> None:
         at[s.K_LOW + kind] = min(at[s.K_LOW + kind], clock)
 
 
-@s.inner
+@inner
 def _busy(par: Ints, masks: Ints) -> int:
     """Return the banks whose queues a refresh holds up."""
     if par[s.P_REFRESH_BANK]:
@@ -198,7 +198,7 @@ def _refresh_step(par: Ints, chan: Ints, node: Ints, log: Ints, channel: int, cl
     return s.REF
 
 
-@s.inner
+@inner
 def _next_bank(par: Ints, bank: int) -> int:
     """Return the bank that is refreshed next: groups first, as JEDEC orders them."""
     per_rank = par[s.P_GROUPS] * par[s.P_BANKS]
@@ -215,7 +215,7 @@ def _next_bank(par: Ints, bank: int) -> int:
     return rank * per_rank + group * par[s.P_BANKS] + inner
 
 
-@s.inner
+@inner
 def _issue(
     par: Ints, chan: Ints, node: Ints, probe: Ints, words: Ints, times: Ints, log: Ints,
     channel: int, found: int, clock: int,
@@ -240,7 +240,7 @@ def _issue(
     review(par, chan, node, channel, bank)
 
 
-@s.inner
+@inner
 def tick(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, words: Ints, times: Ints,
     log: Ints, channel: int, clock: int,
@@ -270,7 +270,7 @@ def tick(
     _plan(par, chan, node, channel, clock)
 
 
-@s.inner
+@inner
 def _plan(par: Ints, chan: Ints, node: Ints, channel: int, clock: int) -> None:
     """Find the next clock at which the channel has to be looked at."""
     masks = chan[channel]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, inner, leaf
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_state import probe_of
 
@@ -10,23 +10,23 @@ NOTHING = -1
 ADDRESS = 0x7FFFFFFFFFFFFFFF
 
 
-@s.inner
+@inner
 def rank_of(par: Ints, bank: int) -> int:
     return bank >> par[s.P_RANK_BITS]
 
 
-@s.inner
+@inner
 def rank_node(par: Ints, rank: int) -> int:
     return par[s.P_ALL_BANKS] + par[s.P_RANKS] * par[s.P_GROUPS] + rank
 
 
-@s.inner
+@inner
 def rank_bits(par: Ints, rank: int) -> int:
     per_rank = par[s.P_GROUPS] * par[s.P_BANKS]
     return (((1 << (per_rank - 1)) - 1) << 1 | 1) << (rank * per_rank)
 
 
-@s.inner
+@inner
 def allowed(par: Ints, node: Ints, channel: int, bank: int, kind: int) -> int:
     """Return from when on bank and bank group allow a command."""
     clock = node[channel, bank, kind]
@@ -35,7 +35,7 @@ def allowed(par: Ints, node: Ints, channel: int, bank: int, kind: int) -> int:
     return max(clock, node[channel, par[s.P_ALL_BANKS] + (bank >> par[s.P_GROUP_BITS]), kind])
 
 
-@s.inner
+@inner
 def ask(par: Ints, chan: Ints, node: Ints, channel: int, bank: int, kind: int, side: int) -> None:
     """Note that a bank could use a command for one of the two buffers."""
     masks = chan[channel]
@@ -80,7 +80,7 @@ def review(par: Ints, chan: Ints, node: Ints, slot: Ints, channel: int, bank: in
             at = slot[channel, at, s.S_NEXT]
 
 
-@s.inner
+@inner
 def place_request(
     par: Ints, chan: Ints, node: Ints, slot: Ints, channel: int, bank: int, at: int
 ) -> None:
@@ -97,7 +97,7 @@ def place_request(
             ask(par, chan, node, channel, bank, s.T_PRE, side)
 
 
-@s.inner
+@inner
 def unlink(chan: Ints, node: Ints, slot: Ints, channel: int, bank: int, at: int) -> None:
     """Take a request out of its buffer; its slot stays taken."""
     mine = node[channel, bank]
@@ -117,13 +117,13 @@ def unlink(chan: Ints, node: Ints, slot: Ints, channel: int, bank: int, at: int)
     chan[channel, s.C_READS + side] -= 1
 
 
-@s.inner
+@inner
 def release(chan: Ints, slot: Ints, channel: int, at: int) -> None:
     slot[channel, at, s.S_NEXT] = chan[channel, s.C_FREE]
     chan[channel, s.C_FREE] = at
 
 
-@s.inner
+@inner
 def count_first(chan: Ints, slot: Ints, channel: int, at: int, column: int) -> None:
     """Count a request by the first command that it needed."""
     if slot[channel, at, s.S_AGE] & 1 == 0:
@@ -131,7 +131,7 @@ def count_first(chan: Ints, slot: Ints, channel: int, at: int, column: int) -> N
         chan[channel, column] += 1
 
 
-@s.inner
+@inner
 def append(
     chan: Ints, node: Ints, slot: Ints, channel: int, bank: int, row: int, which: int
 ) -> None:
@@ -165,7 +165,7 @@ def write_waits(
     return False
 
 
-@s.inner
+@inner
 def accept(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, words: Ints, times: Ints,
     channel: int, which: int, clock: int,
@@ -205,7 +205,7 @@ def accept(
     return True
 
 
-@s.inner
+@inner
 def _asked(masks: Ints, side: int) -> int:
     """Return the banks that have something to do for a buffer, kinds of commands apart."""
     act = masks[s.M_ACT_WR if side else s.M_ACT]

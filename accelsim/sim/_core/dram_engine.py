@@ -6,14 +6,14 @@ up all behind it. Channels share nothing else.
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, kernel
+from accelsim.jit import Ints, inner, kernel
 from accelsim.sim._core import dram_banked, dram_flat
 from accelsim.sim._core import dram_state as s
 
 _ADDRESS = 0x7FFFFFFFFFFFFFFF
 
 
-@s.inner
+@inner
 def decode(par: Ints, front: Ints, word: int) -> None:
     """Take the address of a request apart: channel, bank of the channel, row."""
     address = word & _ADDRESS
@@ -34,7 +34,7 @@ def decode(par: Ints, front: Ints, word: int) -> None:
     front[s.E_ROW] = fields[s.F_ROW]
 
 
-@s.inner
+@inner
 def _ready(par: Ints, front: Ints, times: Ints, which: int) -> int:
     """Return from when on a request may be offered; NEVER when that is not known yet."""
     ready = max(front[s.E_EARLIEST], times[s.ARRIVAL, which])
@@ -44,7 +44,7 @@ def _ready(par: Ints, front: Ints, times: Ints, which: int) -> int:
     return ready
 
 
-@s.inner
+@inner
 def _offer(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, words: Ints, times: Ints,
     clock: int,
@@ -89,7 +89,7 @@ def _offer(
     front[s.E_READY] = s.NEVER
 
 
-@s.inner
+@inner
 def _unblocked(par: Ints, chan: Ints, times: Ints) -> bool:
     """Whether what held the front end up is gone: a full buffer, or a read without an end."""
     front = chan[chan.shape[0] - 1]
@@ -99,7 +99,7 @@ def _unblocked(par: Ints, chan: Ints, times: Ints) -> bool:
     return chan[front[s.E_CHANNEL], s.C_READS + side] < par[s.P_READS + side]
 
 
-@s.inner
+@inner
 def _next_clock(par: Ints, chan: Ints) -> int:
     """Return the next clock at which something may happen."""
     clock = chan[chan.shape[0] - 1, s.E_READY]
@@ -108,13 +108,13 @@ def _next_clock(par: Ints, chan: Ints) -> int:
     return clock
 
 
-@s.inner
+@inner
 def _drained(front: Ints) -> bool:
     """Whether every request was accepted and every read has an end."""
     return front[s.E_NEXT] >= front[s.E_COUNT] and front[s.E_OUTSTANDING] == 0
 
 
-@s.inner
+@inner
 def _tick(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, words: Ints, times: Ints,
     log: Ints, clock: int,

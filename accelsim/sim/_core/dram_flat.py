@@ -8,7 +8,7 @@ else and keeps the row open until it is served. Refreshes hold up both buffers. 
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, inner, leaf
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_buffers import NOTHING, accept, rank_bits, rank_node, review
 from accelsim.sim._core.dram_flat_steps import (
@@ -46,7 +46,7 @@ def second_half(
     review(par, chan, node, slot, channel, bank)
 
 
-@s.inner
+@inner
 def _advance_request(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, times: Ints, log: Ints,
     channel: int, key: int, clock: int,
@@ -60,7 +60,7 @@ def _advance_request(
         go(par, chan, node, slot, probe, times, log, channel, at, clock)
 
 
-@s.inner
+@inner
 def _candidate(
     par: Ints, chan: Ints, node: Ints, slot: Ints, times: Ints, log: Ints, channel: int, clock: int
 ) -> int:
@@ -80,7 +80,7 @@ def _candidate(
     return at * 2 if at >= 0 else NOTHING
 
 
-@s.inner
+@inner
 def _starts_data_clock(
     chan: Ints, node: Ints, slot: Ints, channel: int, key: int, clock: int
 ) -> bool:
@@ -126,7 +126,7 @@ def split_turn(
         _advance_request(par, chan, node, slot, probe, times, log, channel, key, clock)
 
 
-@s.inner
+@inner
 def turn(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, times: Ints,
     log: Ints, channel: int, clock: int, kinds: int,
@@ -148,7 +148,7 @@ def turn(
     return True
 
 
-@s.inner
+@inner
 def tick(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, times: Ints,
     log: Ints, channel: int, clock: int,
@@ -170,7 +170,7 @@ def tick(
     plan(par, chan, node, channel, clock)
 
 
-@s.inner
+@inner
 def plan(par: Ints, chan: Ints, node: Ints, channel: int, clock: int) -> None:
     """Find the next clock at which the channel has to be looked at."""
     masks = chan[channel]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, inner, leaf
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_buffers import (
     NOTHING,
@@ -31,7 +31,7 @@ from accelsim.sim._core.dram_issue import (
 COLUMNS, ROWS = 1, 2
 
 
-@s.inner
+@inner
 def access(
     par: Ints, chan: Ints, node: Ints, slot: Ints, times: Ints, log: Ints, channel: int, bank: int,
     at: int, clock: int,
@@ -55,7 +55,7 @@ def access(
     times[s.DONE, slot[channel, at, s.S_ID]] = end
 
 
-@s.inner
+@inner
 def next_active(
     par: Ints, chan: Ints, node: Ints, slot: Ints, times: Ints, channel: int, clock: int
 ) -> int:
@@ -84,7 +84,7 @@ def next_active(
     return best
 
 
-@s.inner
+@inner
 def serve_active(
     par: Ints, chan: Ints, node: Ints, slot: Ints, times: Ints, log: Ints, channel: int, bank: int,
     clock: int,
@@ -101,7 +101,7 @@ def serve_active(
             ask(par, chan, node, channel, bank, s.T_PRE, side)
 
 
-@s.inner
+@inner
 def serve(
     par: Ints, chan: Ints, node: Ints, slot: Ints, times: Ints, log: Ints, channel: int, at: int,
     bank: int, clock: int,
@@ -125,7 +125,7 @@ def serve(
     release(chan, slot, channel, at)
 
 
-@s.inner
+@inner
 def open_row(
     par: Ints, chan: Ints, node: Ints, slot: Ints, log: Ints, channel: int, at: int, bank: int,
     clock: int,
@@ -150,7 +150,7 @@ def open_row(
     review(par, chan, node, slot, channel, bank)
 
 
-@s.inner
+@inner
 def promote(par: Ints, chan: Ints, node: Ints, slot: Ints, channel: int, bank: int) -> None:
     masks = chan[channel]
     at = node[channel, bank, s.B_ACTIVE]
@@ -201,7 +201,7 @@ def refresh_ready(par: Ints, chan: Ints, node: Ints, channel: int) -> int:
     return max(at[s.T_REF], bus)
 
 
-@s.inner
+@inner
 def mode_stays(par: Ints, masks: Ints) -> bool:
     """Whether the mode would not change if it was set now."""
     if masks[s.C_DRAIN] == 0:
@@ -209,7 +209,7 @@ def mode_stays(par: Ints, masks: Ints) -> bool:
     return masks[s.C_WRITES] >= par[s.P_DRAIN_LOW] or masks[s.C_READS] == 0
 
 
-@s.inner
+@inner
 def set_mode(par: Ints, masks: Ints) -> None:
     """Turn to writes when many wait or no read does; back to reads when few are left."""
     if masks[s.C_DRAIN] == 0:
@@ -219,7 +219,7 @@ def set_mode(par: Ints, masks: Ints) -> None:
         masks[s.C_DRAIN] = 0
 
 
-@s.inner
+@inner
 def gated(
     par: Ints, node: Ints, channel: int, mask: int, kind: int, column: int, clock: int
 ) -> int:
@@ -234,7 +234,7 @@ def gated(
     return kept
 
 
-@s.inner
+@inner
 def oldest(
     par: Ints, node: Ints, slot: Ints, channel: int, mask: int, kind: int, side: int, best: int,
     clock: int,
@@ -266,7 +266,7 @@ def oldest(
     return best
 
 
-@s.inner
+@inner
 def pick(
     par: Ints, chan: Ints, node: Ints, slot: Ints, channel: int, clock: int, kinds: int,
 ) -> int:  # fmt: skip
@@ -289,7 +289,7 @@ def pick(
     return best
 
 
-@s.inner
+@inner
 def go(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, times: Ints,
     log: Ints, channel: int, at: int, clock: int,

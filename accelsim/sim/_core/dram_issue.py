@@ -7,18 +7,18 @@ rank, so that a command costs the same for any number of banks.
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, inner, leaf
 from accelsim.sim._core import dram_state as s
 
 
-@s.inner
+@inner
 def put(at: Ints, column: int, clock: int) -> None:
     """Raise an earliest clock."""
     if clock > at[column]:
         at[column] = clock
 
 
-@s.inner
+@inner
 def note(chan: Ints, log: Ints, command: int, bank: int, row: int, clock: int) -> None:
     """Write a command to the log, where one is kept."""
     if log.shape[0] == 0:
@@ -30,7 +30,7 @@ def note(chan: Ints, log: Ints, command: int, bank: int, row: int, clock: int) -
     chan[front, s.E_LOGGED] = at + 1
 
 
-@s.inner
+@inner
 def activate(
     par: Ints, chan: Ints, node: Ints, log: Ints, channel: int, bank: int, row: int, clock: int
 ) -> None:
@@ -65,7 +65,7 @@ def activate(
     note(chan, log, s.ACT, bank + channel * all_banks, row, clock)
 
 
-@s.inner
+@inner
 def _closed(par: Ints, chan: Ints, node: Ints, channel: int, bank: int, clock: int) -> None:
     rank = bank >> par[s.P_RANK_BITS]
     mine = node[channel, bank]
@@ -78,7 +78,7 @@ def _closed(par: Ints, chan: Ints, node: Ints, channel: int, bank: int, clock: i
     chan[channel, s.M_OPEN] &= ~(1 << bank)
 
 
-@s.inner
+@inner
 def precharge(
     par: Ints, chan: Ints, node: Ints, log: Ints, channel: int, bank: int, clock: int
 ) -> None:
@@ -128,7 +128,7 @@ def refresh_rank(
     note(chan, log, s.REF, rank * per_rank + channel * par[s.P_ALL_BANKS], -1, clock)
 
 
-@s.inner
+@inner
 def read(par: Ints, chan: Ints, node: Ints, log: Ints, channel: int, bank: int, clock: int) -> None:
     """Read a column of the open row."""
     all_banks, groups = par[s.P_ALL_BANKS], par[s.P_RANKS] * par[s.P_GROUPS]
@@ -159,7 +159,7 @@ def read(par: Ints, chan: Ints, node: Ints, log: Ints, channel: int, bank: int, 
         note(chan, log, s.RD, bank + channel * all_banks, row, clock)
 
 
-@s.inner
+@inner
 def write(
     par: Ints, chan: Ints, node: Ints, log: Ints, channel: int, bank: int, clock: int
 ) -> None:

@@ -18,23 +18,9 @@ are only ever raised.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-
 import numpy as np
 
-from accelsim.jit import DOOR
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def inner(function: Function) -> Function:
-    """Compile a leaf into its callers.
-
-    Handing over this many arrays costs more than most of these functions do.
-    """
-    return DOOR._compiled(function, {"_nrt": False, "forceinline": True})
-
+from accelsim.jit import inner
 
 NEVER = np.int64(2**62)
 #: Banks per channel, all ranks together: the bits of a mask.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from accelsim.mapping.loopnest import store
+from accelsim.mapping import store
 
 
 @pytest.fixture(autouse=True)

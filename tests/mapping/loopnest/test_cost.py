@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import MappingError
-from accelsim.mapping.loopnest import plan, store
+from accelsim.mapping import store
+from accelsim.mapping.loopnest import plan
 from accelsim.mapping.loopnest.boundary import charges
 from accelsim.mapping.loopnest.cost import cost, cost_of, placed, roofline_cycles
 from accelsim.mapping.loopnest.layer import DIMS, Layer

@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accelsim.errors import MappingError
-from accelsim.mapping.loopnest import objective, plan, search, store
+from accelsim.mapping import store
+from accelsim.mapping.loopnest import objective, plan, search
 from accelsim.mapping.loopnest.cost import latency_of, roofline_cycles
 from accelsim.mapping.loopnest.exhaustive import count
 from accelsim.mapping.loopnest.frame import Frame, KPath

@@ -1,10 +1,11 @@
-"""Mappings that were found before, by content: in memory, and below the folder of caches."""
+"""What a search found before, by content: in memory, and below the folder of caches."""
 
 from __future__ import annotations
 
 import json
 import os
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,20 @@ from accelsim.jit import cache_base
 _MEMORY: dict[str, dict[str, Any]] = {}
 
 
-def get(key: str) -> dict[str, Any] | None:
-    """Return what is kept under a content id, or None."""
+def get(key: str, needed: Collection[str]) -> dict[str, Any] | None:
+    """Return what is kept under a content id, or None.
+
+    Args:
+        key: of everything that the result follows from, the code included.
+        needed: keys without which a file is not used.
+    """
     if key not in _MEMORY:
         try:
             data = json.loads((_folder() / f"{key}.json").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         # A file that was cut off or edited must not end a run: the search is made again.
-        if not isinstance(data, dict) or not {"spatial", "temporal", "bound", "nodes"} <= set(data):
+        if not isinstance(data, dict) or not set(needed) <= set(data):
             return None
         _MEMORY[key] = data
     return _MEMORY[key]
