@@ -88,7 +88,7 @@ def test_the_installed_command_finds_its_chips_recipes_and_models(
 def test_the_installed_package_is_the_one_that_was_asked(installed: Path, tmp_path: Path) -> None:
     code = (
         "import accelsim, accelsim_kernels; from accelsim.spec import load; "
-        "print(accelsim.__file__, accelsim_kernels.__file__, load._folder())"
+        "print(accelsim.__file__, accelsim_kernels.__file__, load.specs_folder())"
     )
     for place in run(installed / "python", "-c", code, cwd=tmp_path).split():
         assert Path(place).is_relative_to(installed.parent)
