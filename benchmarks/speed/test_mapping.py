@@ -35,12 +35,12 @@ def resnet18() -> list[Layer]:
     layers = [Layer("conv", first, stride=(2, 2))]
     pool = {"G": 64, "OY": 56, "OX": 56, "FY": 3, "FX": 3}
     bits = {"I": 8, "W": 0, "O": 16}
-    layers.append(Layer("pool", pool, bits, stride=(2, 2)))  # type: ignore[arg-type]
+    layers.append(Layer("pool", pool, bits, stride=(2, 2)))  # type: ignore[arg-type]  # literals
     for c, k, size, stride, times in _BLOCKS:
         sizes = {"K": k, "C": c, "OY": size, "OX": size, "FY": 3, "FX": 3}
         layers += [Layer("conv", sizes, stride=(stride, stride))] * times
     layers += [Layer("add", {"G": g, "OY": size, "OX": size}) for g, size in _ADDS]
-    layers.append(Layer("pool", {"G": 512, "FY": 7, "FX": 7}, bits))  # type: ignore[arg-type]
+    layers.append(Layer("pool", {"G": 512, "FY": 7, "FX": 7}, bits))  # type: ignore[arg-type]  # literals
     return [*layers, Layer("gemm", {"K": 1000, "C": 512})]
 
 
@@ -60,7 +60,7 @@ def seconds(layers: list[tuple[Layer, str]], place: HierarchySpec) -> tuple[floa
         for path in (Path(store._folder())).glob("*.json"):
             path.unlink()
         start = time.process_time()
-        found = [plan.search(layer, place, what) for layer, what in layers]  # type: ignore[arg-type]
+        found = [plan.search(layer, place, what) for layer, what in layers]  # type: ignore[arg-type]  # literals
         if number:  # the first one compiles
             best = min(best, time.process_time() - start)
         gap = max(one.gap for one in found)
@@ -68,7 +68,7 @@ def seconds(layers: list[tuple[Layer, str]], place: HierarchySpec) -> tuple[floa
 
 
 def gemm(b: int, k: int, c: int) -> Layer:
-    return Layer("gemm", {"B": b, "K": k, "C": c}, _EIGHT, 8)  # type: ignore[arg-type]
+    return Layer("gemm", {"B": b, "K": k, "C": c}, _EIGHT, 8)  # type: ignore[arg-type]  # literals
 
 
 def test_ten_gemms(table: Table) -> None:

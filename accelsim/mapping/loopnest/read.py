@@ -51,7 +51,7 @@ class BitsSection(_Plain):
 
     I: Width = 8  # noqa: E741  # the operand's name
     W: Annotated[int, Field(ge=0, le=64)] = 8
-    O: Width = 16  # noqa: E741
+    O: Width = 16  # noqa: E741  # likewise
     final: Width = 8
 
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullFormatter
 
 from accelsim.errors import InputError
-from accelsim.report.style import GRID, INK, MUTED, house_style, legend_below, new_axes
+from accelsim.report.style import GRID, INK, MUTED, house_style, new_axes, prefixed
 
 #: Half the width of the band, as part of the measurement.
 BAND = 0.10
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7b5ea7", "#8a8f98")
 _MARKS = ("o", "^", "s", "D", "v", "P", "X", "<")
-_HEIGHT_IN = 6.6
+_HEIGHT_IN, _LINE_IN = 6.4, 0.19
 
 
 def plot_scatter(title: str, sets: Mapping[str, Sequence[tuple[float, float]]]) -> Axes:
@@ -33,7 +35,7 @@ def plot_scatter(title: str, sets: Mapping[str, Sequence[tuple[float, float]]]) 
     if not shown:
         raise InputError(f"{title}: there is no prediction with a measurement to draw")
     with house_style():
-        axes = new_axes(_HEIGHT_IN)
+        axes = new_axes(_HEIGHT_IN + _LINE_IN * math.ceil(len(shown) / 2))
         _band(axes, [value for pairs in shown.values() for pair in pairs for value in pair])
         for place, (name, pairs) in enumerate(shown.items()):
             axes.plot(
@@ -48,7 +50,13 @@ def plot_scatter(title: str, sets: Mapping[str, Sequence[tuple[float, float]]]) 
         axes.set_xlabel("measured")
         axes.set_ylabel("predicted")
         axes.grid(visible=True, linewidth=0.5)
-        legend_below(axes, _legend(axes))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(prefixed(""))
+            axis.set_minor_formatter(NullFormatter())
+        axes.legend(
+            handles=_legend(axes), loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=2,
+            fontsize=8, columnspacing=3.0,
+        )  # fmt: skip
     return axes
 
 
