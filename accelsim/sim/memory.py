@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from accelsim.errors import InputError, UnknownNameError
 from accelsim.jit import Floats, Ints
 from accelsim.spec.arch import ArchSpec
 
@@ -109,7 +110,11 @@ class SteadyDram:
 
 
 def dram_of(arch: ArchSpec) -> Dram:
-    """Return the main memory of a chip."""
+    """Return the main memory of a chip.
+
+    Raises:
+        InputError: a standard or an address mapping that is not known.
+    """
     dram = arch.dram
     latency = round(1e12 * dram.latency_s)
     if dram.timing == "sustained":
@@ -117,7 +122,12 @@ def dram_of(arch: ArchSpec) -> Dram:
     from accelsim.sim.commands import CommandDram
     from accelsim.sim.dram.system import DramSystem
 
-    known = DramSystem.from_spec(dram)
+    try:
+        known = DramSystem.from_spec(dram)
+    except UnknownNameError as error:
+        raise InputError(
+            f"{arch.name}: dram.standard: {error}; for any other one give dram.timing: sustained"
+        ) from error
     controller = replace(known.controller, fair=True)
     return CommandDram(replace(known, mapping=dram.mapping, controller=controller), latency)
 

@@ -18,6 +18,7 @@ from accelsim.mapping.workload import GemmWorkload, StreamWorkload
 from accelsim.sim._core import cycle_state as cs
 from accelsim.sim.cycle import Chip, clocked_work, run_plan, sampled
 from accelsim.sim.memory import SteadyDram, SteadyMemory
+from accelsim.sim.memory import dram_of as memory_of
 from accelsim.sim.outcome import time_plan
 from accelsim.spec.arch import ArchSpec
 from accelsim.spec.load import load_arch
@@ -161,3 +162,15 @@ def test_two_runs_are_the_same() -> None:
     found = product(CHIPS["tpu_v4"], 100, 300, 200)
     first, second = Chip(found, 64), Chip(found, 64)
     np.testing.assert_array_equal(first.requests, second.requests)
+
+
+def test_a_standard_that_is_not_known_can_be_given_by_its_bandwidth() -> None:
+    with pytest.raises(
+        InputError, match=r"dram.standard: unknown DRAM standard 'gddr6'.*sustained"
+    ):
+        memory_of(load_arch("edge_npu", ("dram.standard=gddr6",)))
+    with pytest.raises(InputError, match="unknown address mapping 'rorx'"):
+        memory_of(load_arch("edge_npu", ("dram.mapping=rorx",)))
+    steady = memory_of(load_arch("edge_npu", ("dram.standard=lpddr5", "dram.timing=sustained")))
+    assert isinstance(steady, SteadyDram)
+    assert steady.request_bytes == 32
