@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from accelsim.jit import Floats, Ints
+from accelsim.sim.dram.bandwidth import Pattern, effective_bandwidth
 from accelsim.sim.dram.replay import replay
 from accelsim.sim.dram.stream import Stream
 from accelsim.sim.dram.system import DramSystem
@@ -36,6 +38,11 @@ class CommandDram:
         self.read_latency_ps = max(latency_ps, round(idle * self._ps))
         self.paces: dict[Any, tuple[Floats, Pace]] = {}
         self._known: dict[bytes, Pace] = {}
+
+    @cached_property
+    def sustained_bytes_per_s(self) -> float:
+        """Bandwidth of reads one behind the other, refreshes included."""
+        return effective_bandwidth(self.system, Pattern("sequential"))
 
     def memory(self) -> CommandMemory:
         """Return a memory that has seen nothing yet."""

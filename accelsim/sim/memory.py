@@ -74,6 +74,11 @@ class Dram(Protocol):
     write_latency_ps: int
     paces: dict[Any, tuple[Floats, Pace]]
 
+    @property
+    def sustained_bytes_per_s(self) -> float:
+        """Bandwidth of reads one behind the other, refreshes included."""
+        ...
+
     def memory(self) -> Memory:
         """Return a memory that has seen nothing yet."""
         ...
@@ -95,7 +100,7 @@ class SteadyDram:
 
     def __init__(self, bytes_per_s: float, latency_ps: int, request_bytes: int = 64) -> None:
         self.request_bytes = request_bytes
-        self._bytes_per_s = bytes_per_s
+        self.sustained_bytes_per_s = self._bytes_per_s = bytes_per_s
         self.paces: dict[Any, tuple[Floats, Pace]] = {}
         self.read_latency_ps = self.write_latency_ps = latency_ps
 

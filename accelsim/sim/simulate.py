@@ -128,6 +128,13 @@ class Simulator:
         except MappingError:
             return None
 
+    @property
+    def _sustained(self) -> float:
+        """Bytes per second that the fidelity lets the DRAM give at best in the long run."""
+        if self.fidelity == "analytical":
+            return self.arch.dram.sustained_bytes_per_s
+        return self.dram.sustained_bytes_per_s
+
     def _row(
         self, graph: Graph, group: Group, workload: Workload, timed: Timed, start_ps: int
     ) -> LayerResult:
@@ -209,7 +216,7 @@ class Simulator:
             totals=totals(graph, rows, self.energy),
             layers=rows,
             sizes=dict(graph.sizes),
-            chip=chip_facts(self.energy, rows),
+            chip=chip_facts(self.energy, rows, self._sustained),
             notes=notes(arch),
             spans=spans,
         )

@@ -47,8 +47,16 @@ def _by_part(rows: tuple[LayerResult, ...]) -> dict[str, dict[str, float]]:
     }
 
 
-def chip_facts(energy: EnergyModel, rows: tuple[LayerResult, ...]) -> Mapping[str, Any]:
-    """Return what the roofline and the report say about the chip."""
+def chip_facts(
+    energy: EnergyModel, rows: tuple[LayerResult, ...], sustained_bytes_per_s: float
+) -> Mapping[str, Any]:
+    """Return what the roofline and the report say about the chip.
+
+    Args:
+        energy: of the chip.
+        rows: of the run.
+        sustained_bytes_per_s: what its DRAM gives a stream that never stops.
+    """
     arch = energy.arch
     used = {(row.formats["activation"], row.formats["weight"]) for row in rows if row.executed_macs}
     return {
@@ -62,7 +70,7 @@ def chip_facts(energy: EnergyModel, rows: tuple[LayerResult, ...]) -> Mapping[st
         ],
         "dram": arch.dram.standard,
         "dram_bytes_per_s": arch.dram.bandwidth_bytes_per_s,
-        "dram_sustained_bytes_per_s": arch.dram.sustained_bytes_per_s,
+        "dram_sustained_bytes_per_s": sustained_bytes_per_s,
         "levels": [
             {
                 "name": memory.name,
