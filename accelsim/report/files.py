@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Never
 
 from accelsim.errors import InputError, OutputError
+from accelsim.report.folder import beside, swap
 from accelsim.report.rows import Run, layers_csv
 from accelsim.report.shape import problem
 from accelsim.sim.result import Span
@@ -49,11 +48,11 @@ def write_run(
     """
     target = Path(folder).resolve()
     check_folder(target)
-    with _errors_of(target), _beside(target) as aside:
+    with _errors_of(target), beside(target) as aside:
         fresh = aside / "new"
         fresh.mkdir()
         _write_files(run, spans, fresh, provenance)
-        _swap(fresh, target, aside / "old")
+        swap(fresh, target, aside / "old")
     return target
 
 
@@ -66,7 +65,7 @@ def check_folder(folder: str | Path) -> None:
     target = Path(folder).resolve()
     with _errors_of(target):
         _refuse_foreign(target)
-        with _beside(target):
+        with beside(target):
             pass
 
 
@@ -78,7 +77,7 @@ def write_file(path: str | Path, text: str) -> None:
     """
     target = Path(path).resolve()
     check_file(target)
-    with _errors_of(target), _beside(target) as aside:
+    with _errors_of(target), beside(target) as aside:
         _write_text(aside / "new", text)
         os.replace(aside / "new", target)
 
@@ -94,7 +93,7 @@ def check_file(path: str | Path) -> None:
         _refuse_orphan(target)
         if target.is_dir():
             raise OutputError(f"{target}: is a folder, a file is needed")
-        with _beside(target):
+        with beside(target):
             pass
 
 
@@ -161,28 +160,6 @@ def _refuse_foreign(target: Path) -> None:
 def _foreign_plots(folder: Path) -> list[str]:
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     return [f"{PLOTS}/{entry.name}" for entry in entries if entry.suffix not in (".svg", ".csv")]
-
-
-@contextmanager
-def _beside(target: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside the target, on the same disk, that is gone afterwards."""
-    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        yield aside
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _swap(fresh: Path, target: Path, old: Path) -> None:
-    """Put ``fresh`` in the target's place; if that fails (Ctrl-C included), the old is back."""
-    try:
-        if target.exists():
-            os.rename(target, old)
-        os.rename(fresh, target)
-    except BaseException:
-        if old.exists() and not target.exists():
-            os.rename(old, target)
-        raise
 
 
 def read_run(path: str | Path) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from accelsim.errors import OutputError
@@ -49,21 +50,29 @@ def write_reports(folder: str | Path, texts: Mapping[str, str], names: Collectio
     check_reports(target, names)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-        try:
+        with beside(target) as aside:
             fresh = aside / "new"
             fresh.mkdir()
             for name, text in texts.items():
                 (fresh / name).write_text(text, encoding="utf-8", newline="\n")
-            _exchange(fresh, target, aside / "old")
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            swap(fresh, target, aside / "old")
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error
     return target
 
 
-def _exchange(fresh: Path, target: Path, old: Path) -> None:
+@contextmanager
+def beside(target: Path) -> Iterator[Path]:
+    """Yield a hidden folder beside the target, on the same disk, that is gone afterwards."""
+    aside = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        yield aside
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def swap(fresh: Path, target: Path, old: Path) -> None:
+    """Put ``fresh`` in the target's place; if that fails (Ctrl-C included), the old is back."""
     try:
         if target.exists():
             os.rename(target, old)
