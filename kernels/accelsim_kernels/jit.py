@@ -94,7 +94,7 @@ class Door:
             numba.config.CACHE_DIR = before
 
 
-DOOR = Door("values", sorted(Path(__file__).parent.glob("*.py")))
+DOOR = Door("values", sorted(Path(__file__).parent.rglob("*.py")))
 kernel, leaf = DOOR.kernel, DOOR.leaf
 
 

@@ -1,0 +1,1 @@
+"""Rows of the table of presets, one file per kind of machine."""
