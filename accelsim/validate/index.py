@@ -42,11 +42,13 @@ class Index:
         folder: where the files are.
         files: their names.
         compare: set, pattern of arrays, rule; the first that matches counts.
+        entries: by set and key, what is said about a case.
     """
 
     folder: Path
     files: tuple[str, ...]
     compare: tuple[tuple[str, re.Pattern[str], str], ...]
+    entries: Mapping[str, Mapping[str, Mapping[str, Any]]]
 
     def present(self) -> Iterator[tuple[str, Path]]:
         """Yield the sets whose files are there."""
@@ -88,7 +90,8 @@ def read_index(folder: Path) -> Index:
     try:
         files = tuple(str(file) for file in data["sets"])
         compare = tuple((str(s), re.compile(str(p)), str(r)) for s, p, r in data["compare"])
-    except (KeyError, TypeError, ValueError, re.error) as error:
+        entries = {set_name(file): _by_key(about) for file, about in data["sets"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError, re.error) as error:
         raise InputError(f"{path}: 'sets' and 'compare' are needed ({error!r})") from None
     for _, _, rule in compare:
         if rule.split(" ")[0] not in RULES:
@@ -96,10 +99,18 @@ def read_index(folder: Path) -> Index:
     for file in files:
         if Path(file).name != file:
             raise InputError(f"{path}: {file!r} is not the name of a file beside it")
-    index = Index(folder, files, compare)
+    index = Index(folder, files, compare, entries)
     if not any(True for _ in index.present()):
         raise InputError(f"{folder}: none of the files of its {NAME} is there")
     return index
+
+
+def _by_key(about: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return what stands about each case of a set; other things may stand in its place."""
+    listed = about.get("entries", ())
+    if not isinstance(listed, list):
+        return {}
+    return {str(entry["key"]): entry for entry in listed if "key" in entry}
 
 
 def array_names(path: Path) -> tuple[str, ...]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from accelsim.validate.catalog import Arrays, Unfit, derivable, find
+from accelsim.validate.catalog.bits import nans
+from accelsim.validate.catalog.output import Arrays, Job, Unfit
+from accelsim.validate.catalog.table import derivable, find
 from accelsim.validate.goals import goal
 from accelsim.validate.index import Index, array_names, read_arrays, read_index
 from accelsim.validate.result import ExactSet, Validation
@@ -25,6 +28,7 @@ PART = "numerics"
 _GIVEN = ("input", "info")
 #: Rules by which bits compare.
 _BITWISE = ("exact", "nan_class")
+_TOLERANCE = re.compile(r"tolerance ([0-9.e+-]+) relative to the row's norm")
 
 
 def validate_kernels(folder: Path) -> Validation[ExactSet]:
@@ -42,12 +46,13 @@ def validate_kernels(folder: Path) -> Validation[ExactSet]:
 
 def _validate(index: Index, name: str, arrays: Arrays) -> ExactSet:
     rows, mismatches, first, not_computed = 0, 0, None, {}
+    entries = index.entries.get(name, {})
     for array, expected in arrays.items():
         rule = index.rule(name, array)
         if rule in _GIVEN:
             continue
         try:
-            found, wrong = _compared(name, array, rule, arrays)
+            found, wrong = _compared(rule, find(name, array, entries), arrays[array], arrays)
         except Unfit as why:
             not_computed[array] = str(why)
             continue
@@ -59,7 +64,7 @@ def _validate(index: Index, name: str, arrays: Arrays) -> ExactSet:
 
 
 def _compared(
-    name: str, array: str, rule: str | None, arrays: Arrays
+    rule: str | None, job: Job | None, expected: Array, arrays: Arrays
 ) -> tuple[Array, npt.NDArray[np.bool_]]:
     """Return an output as a kernel computes it, and where it differs from the expected one.
 
@@ -68,33 +73,61 @@ def _compared(
     """
     if rule is None:
         raise Unfit("no line of 'compare' in the index covers it")
-    if rule not in _BITWISE:
-        raise Unfit(f"nothing compares by {rule!r} yet")
-    job = find(name, array)
+    tolerance = _tolerance(rule)
     if job is None:
         raise Unfit("no kernel computes it")
-    expected, found = arrays[array], job.compute(arrays)
+    found = job.compute(arrays)
     if (expected.dtype, expected.shape) != (found.dtype, found.shape):
         raise Unfit(
             f"it is {expected.dtype} {expected.shape}; its operands give {found.dtype} "
             f"{found.shape}"
         )
-    return found, _different(expected, found, rule == "nan_class", job.nan_above)
+    if tolerance is not None:
+        return found, _far(expected, found, tolerance)
+    return found, _different(expected, found, job.holds if rule == "nan_class" else "")
 
 
-def _different(
-    expected: Array, found: Array, any_nan: bool, nan_above: int | None
-) -> npt.NDArray[np.bool_]:
+def _tolerance(rule: str) -> float | None:
+    """Return the tolerance of a rule, relative to the norm of a row; None: bits are compared.
+
+    Raises:
+        Unfit: a tolerance that says something else.
+    """
+    if rule in _BITWISE:
+        return None
+    match = _TOLERANCE.fullmatch(rule)
+    if match is None:
+        raise Unfit(
+            f"nothing compares by {rule!r}; 'tolerance X relative to the row's norm' is known"
+        )
+    return float(match[1])
+
+
+def _far(expected: Array, found: Array, tolerance: float) -> npt.NDArray[np.bool_]:
+    """Tell where two arrays of numbers, or of binary32 bits, are further apart than allowed."""
+    wanted, got = (
+        (a.view(np.float32) if a.dtype == np.uint32 else a).astype(np.float64)
+        for a in (expected, found)
+    )
+    special = ~np.isfinite(wanted)
+    norms = np.sqrt(np.sum(np.where(special, 0.0, wanted) ** 2, axis=-1, keepdims=True))
+    with np.errstate(invalid="ignore"):
+        near = np.abs(wanted - got) <= tolerance * norms
+    same = (wanted == got) | (np.isnan(wanted) & np.isnan(got))
+    return np.asarray(~np.where(special, same, near))
+
+
+def _different(expected: Array, found: Array, holds: str) -> npt.NDArray[np.bool_]:
+    """Tell where bits differ; ``holds``, where given, is the format whose NaNs are all equal."""
     if np.issubdtype(expected.dtype, np.floating):
-        nans = np.isnan(expected) & np.isnan(found)
-        signs = np.signbit(expected) != np.signbit(found)
-        wrong = ((expected != found) & ~nans) | signs
-        return np.asarray(wrong & ~nans if any_nan else wrong)
+        both = np.isnan(expected) & np.isnan(found)
+        width = np.dtype(f"u{expected.dtype.itemsize}")
+        wrong = np.ascontiguousarray(expected).view(width) != np.ascontiguousarray(found).view(
+            width
+        )
+        return np.asarray(wrong & ~both if holds else wrong)
     wrong = expected != found
-    if any_nan and nan_above is not None:
-        magnitude = expected.dtype.type(np.iinfo(expected.dtype).max >> 1)
-        wrong &= ~((expected & magnitude > nan_above) & (found & magnitude > nan_above))
-    return np.asarray(wrong)
+    return np.asarray(wrong & ~(nans(expected, holds) & nans(found, holds)) if holds else wrong)
 
 
 def _first(
@@ -134,16 +167,15 @@ def predictions(folder: Path) -> str:
         known = dict(read_arrays(path, [a for a, rule in rules.items() if rule == "input"]))
         asked = [array for array, rule in rules.items() if rule not in _GIVEN]
         for array in dict.fromkeys([*derivable(name, known), *asked]):
-            found = _predicted(name, array, known)
+            found = _predicted(find(name, array, index.entries.get(name, {})), known)
             cells: list[Any] = [""] if found is None else found.reshape(-1).tolist()
             writer.writerows((path.name, row, array, cell) for row, cell in enumerate(cells))
             known |= {} if found is None else {array: found}
     return out.getvalue()
 
 
-def _predicted(name: str, array: str, known: Arrays) -> Array | None:
+def _predicted(job: Job | None, known: Arrays) -> Array | None:
     """Return an output that follows from what is known; None when it does not."""
-    job = find(name, array)
     try:
         return None if job is None else job.compute(known)
     except Unfit:
