@@ -11,7 +11,6 @@ from accelsim.jit import Floats, Ints
 from accelsim.mapping._core import layout as at
 from accelsim.spec.arch import ArchSpec
 from accelsim.spec.compute import ArraySpec, MacMode
-from accelsim_kernels.presets import PRESETS
 
 _PS = 1e12
 #: Dataflow names of a chip in the order of the kernels' codes.
@@ -50,7 +49,7 @@ class Machine:
     @property
     def accumulator_bits(self) -> int:
         """Storage of one partial sum."""
-        return PRESETS[self.mode.arithmetic].accumulator_bits if self.mode else 32
+        return self.mode.how.accumulator_bits if self.mode else 32
 
     @cached_property
     def vector(self) -> Ints:

@@ -13,7 +13,6 @@ from accelsim.spec.compute import ArraySpec, MacMode
 from accelsim.spec.energy import EnergyTable, load_energy_table
 from accelsim.units import Range
 from accelsim_kernels.formats import FORMATS
-from accelsim_kernels.presets import PRESETS
 
 _UM2_PER_MM2 = 1e6
 _BITS_PER_MIB = 8 * 2**20
@@ -45,7 +44,7 @@ class EnergyModel:
 
     def mac_pj(self, mode: MacMode) -> Range:
         """One multiply-accumulate with the operand and sum registers that it clocks."""
-        arithmetic = PRESETS[mode.arithmetic]
+        arithmetic = mode.how
         bits = FORMATS[mode.activation].bits + FORMATS[mode.weight].bits
         registers = self.table.register_pj_per_bit(self._node) * (
             bits + FORMATS[arithmetic.accumulator].bits
@@ -170,7 +169,7 @@ class EnergyModel:
         return area
 
     def _pe_um2(self, mode: MacMode) -> Range:
-        arithmetic = PRESETS[mode.arithmetic]
+        arithmetic = mode.how
         mac = self.table.mac_um2(mode.activation, mode.weight, arithmetic.accumulator, self._node)
         bits = FORMATS[mode.activation].bits + FORMATS[mode.weight].bits
         bits += FORMATS[arithmetic.accumulator].bits

@@ -69,7 +69,7 @@ def numerics_of(arch: ArchSpec, ideal: bool = False) -> ChipNumerics:
     for array in arch.arrays:
         for mode in array.modes:
             pair = (mode.activation, mode.weight)
-            arithmetic = PRESETS[mode.arithmetic]
+            arithmetic = mode.how
             if modes.setdefault(pair, arithmetic) != arithmetic:
                 raise InputError(
                     f"{arch.name}: arrays add up {pair[0]} x {pair[1]} in different ways "

@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from accelsim.errors import nearest
+from accelsim.spec.arithmetic import ArithmeticSpec, FormatName, PresetName
 from accelsim.spec.quantity import Bytes, Section
 from accelsim_kernels.formats import FORMATS
-from accelsim_kernels.presets import PRESETS
+from accelsim_kernels.presets import PRESETS, Arithmetic
 
 Dataflow = Literal["output_stationary", "weight_stationary", "input_stationary"]
 
@@ -26,18 +27,6 @@ def _known_primitive(name: str) -> str:
     return name
 
 
-def _known_format(name: str) -> str:
-    if name not in FORMATS:
-        raise ValueError(f"unknown number format {name!r}{nearest(name, FORMATS)}")
-    return name
-
-
-def _known_arithmetic(name: str) -> str:
-    if name not in PRESETS:
-        raise ValueError(f"unknown arithmetic {name!r}{nearest(name, PRESETS)}")
-    return name
-
-
 def _unit_rate(rate: float) -> float:
     whole = rate if rate >= 1 else 1 / rate
     if abs(whole - round(whole)) > 1e-9:
@@ -46,7 +35,6 @@ def _unit_rate(rate: float) -> float:
 
 
 Primitive = Annotated[str, AfterValidator(_known_primitive)]
-FormatName = Annotated[str, AfterValidator(_known_format)]
 
 
 class MacMode(Section):
@@ -57,12 +45,26 @@ class MacMode(Section):
     macs_per_pe_per_cycle: Annotated[float, AfterValidator(_unit_rate)] = Field(
         gt=0, le=64, description="Along K: 2 means that a PE adds two products per cycle."
     )
-    arithmetic: Annotated[str, AfterValidator(_known_arithmetic)] = Field(
-        description="How products are added: a preset of accelsim_kernels."
+    arithmetic: PresetName | ArithmeticSpec = Field(
+        description="How products are added: a preset of accelsim_kernels, or one with changes."
     )
     sparse_2to4: bool = Field(
         default=False, description="Weights pruned 2:4 run at twice the rate."
     )
+
+    @model_validator(mode="after")
+    def _operands_fit(self) -> MacMode:
+        allowed = self.how.operands
+        for name in (self.activation, self.weight):
+            if allowed and name not in allowed:
+                raise ValueError(f"{self.how.name} multiplies {', '.join(allowed)}, not {name}")
+        return self
+
+    @property
+    def how(self) -> Arithmetic:
+        """The arithmetic itself."""
+        spelled = self.arithmetic
+        return PRESETS[spelled] if isinstance(spelled, str) else spelled.arithmetic()
 
     @property
     def k_per_cycle(self) -> int:

@@ -29,6 +29,9 @@ _NAMES = {
     ("MacMode", "activation"): FORMATS,
     ("MacMode", "weight"): FORMATS,
     ("MacMode", "arithmetic"): PRESETS,
+    ("ArithmeticSpec", "preset"): PRESETS,
+    ("ArithmeticSpec", "accumulator"): FORMATS,
+    ("ArithmeticSpec", "spill"): FORMATS,
 }
 
 
@@ -37,7 +40,9 @@ def arch_schema() -> Schema:
     schema = ArchSpec.model_json_schema(ref_template="#/definitions/{model}")
     definitions = schema.pop("$defs")
     for (model, key), names in _NAMES.items():
-        definitions[model]["properties"][key]["enum"] = sorted(names)
+        about = definitions[model]["properties"][key]
+        # Where a name is one of several branches, it is the first one.
+        about.get("anyOf", [about])[0]["enum"] = sorted(names)
     costs = definitions["VectorSpec"]["properties"]["cycles_per_element"]
     costs["propertyNames"] = {"enum": list(PRIMITIVES)}
     required = _take_required(schema, definitions)
