@@ -17,15 +17,18 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import matrix
-from accelsim_kernels.jit import kernel, leaf, rows_in_threads, threads
+from accelsim_kernels.jit import DOOR, kernel, leaf, rows_in_threads, threads
 from accelsim_kernels.tile import (
     COLUMNS,
     ROWS,
     dot4_group,
     dot4_group_vnni,
+    dot4_more,
+    dot4_more_vnni,
     dot4_tile,
     dot4_tile_vnni,
     has_vnni,
+    stream_row,
 )
 
 Int8 = npt.NDArray[np.int8]
@@ -41,8 +44,12 @@ LONGEST = 2**31 // (128 * 128) - 1
 _OFFSET = 128
 _SIGNS = np.uint32(0x80808080)
 _LINE = 64
+#: Bytes of a result from which on it is written past the caches.
+_STREAMED = 1 << 20
 #: Rows whose codes are laid out together: weights are read from memory once for all of them.
-_BLOCK = 384
+BLOCK = 192
+#: Words of K whose weights, 32 KiB to a panel, stay in the first cache while the rows pass.
+_PART = 128
 #: Least rows of a thread.
 _LEAST = 64
 #: Multiplications that are worth a thread, 0.6 ms: handing work over was measured at 0.1 to 0.3 ms.
@@ -51,7 +58,7 @@ _LOW, _HIGH = -8, 7
 
 
 @leaf
-def _pack_rows(words: UInt32, first: int, packed: Int32) -> None:
+def pack_rows(words: UInt32, first: int, packed: Int32) -> None:
     """Lay out 6 rows of 4 codes a word as ``[k/4][6]``, every code made unsigned."""
     rows = min(ROWS, words.shape[0] - first)
     if rows == ROWS:  # a count that the compiler knows: it keeps the six rows side by side
@@ -124,33 +131,64 @@ def _unpack_nibbles(packed: UInt8, codes: Int8) -> None:
             codes[(2 * eight + 1) * width + i] = np.int8(high)
 
 
+@DOOR.inner
+def _tile8(
+    sums: Int32, bias: Int32, ones: Float32, left: Int32, at: int, flat: Int32, place: int,
+    steps: int, vnni: bool,
+) -> None:  # fmt: skip
+    """Add a part of K to a tile of sums; the first part begins with the bias."""
+    if vnni:
+        if at:
+            dot4_more_vnni(sums, bias, ones, left, at, flat, place, steps)
+        else:
+            dot4_tile_vnni(sums, bias, ones, left, at, flat, place, steps)
+    elif at:
+        dot4_more(sums, bias, ones, left, at, flat, place, steps)
+    else:
+        dot4_tile(sums, bias, ones, left, at, flat, place, steps)
+
+
+@DOOR.inner
+def sums8(
+    rows: Int32, count: int, flat: Int32, panel: int, bias: Int32, ones: Float32, vnni: bool,
+    sums: Int32,
+) -> None:  # fmt: skip
+    """Sum all of K of tiles of rows ``[tile, 6 k/4]`` with one panel, into ``[tile, 6, 64]``."""
+    steps = rows.shape[1] // ROWS
+    for part in range(0, steps, _PART):
+        run, at = min(_PART, steps - part), (panel * steps + part) * COLUMNS
+        for tile in range(count):
+            _tile8(sums[tile], bias, ones, rows[tile], part * ROWS, flat, at, run, vnni)
+
+
 @kernel
 def _product8(
-    words: UInt32, panels: Int8, bias: Int32, vnni: bool, out: Int32, first: int, last: int,
-    low: int, high: int,
+    words: UInt32, panels: Int8, bias: Int32, vnni: bool, streamed: bool, out: Int32, first: int,
+    last: int, low: int, high: int,
 ) -> None:  # fmt: skip
     steps, columns = words.shape[1], out.shape[1]
-    flat = panels.reshape(-1).view(np.int32)
-    tiles = min(_BLOCK, last - first + ROWS - 1) // ROWS
+    flat, cells = panels.reshape(-1).view(np.int32), out.reshape(-1)
+    tiles = min(BLOCK, last - first + ROWS - 1) // ROWS
     rows = np.zeros((tiles, steps * ROWS), np.int32)
-    sums = np.empty((ROWS, COLUMNS), np.int32)
+    sums = np.empty((tiles, ROWS, COLUMNS), np.int32)
     ones = np.ones(COLUMNS, np.float32)
-    for block in range(first, last, _BLOCK):
+    for block in range(first, last, BLOCK):
         count = min(tiles, (last - block + ROWS - 1) // ROWS)
         for tile in range(count):
-            _pack_rows(words, block + tile * ROWS, rows[tile])
+            pack_rows(words, block + tile * ROWS, rows[tile])
         for panel in range(low, high):
-            width = min(COLUMNS, columns - panel * COLUMNS)
-            for tile in range(count):
-                at = panel * steps * COLUMNS
-                if vnni:
-                    dot4_tile_vnni(sums, bias[panel], ones, rows[tile], 0, flat, at, steps)
+            sums8(rows, count, flat, panel, bias[panel], ones, vnni, sums)
+            edge = panel * COLUMNS
+            for row in range(block, min(last, block + BLOCK)):
+                found = sums[(row - block) // ROWS, (row - block) % ROWS]
+                if edge + COLUMNS > columns:
+                    for j in range(columns - edge):
+                        out[row, edge + j] = found[j]
+                elif streamed:
+                    stream_row(cells, row * columns + edge, found)
                 else:
-                    dot4_tile(sums, bias[panel], ones, rows[tile], 0, flat, at, steps)
-                top = block + tile * ROWS
-                for i in range(min(ROWS, last - top)):
-                    for j in range(width):
-                        out[top + i, panel * COLUMNS + j] = sums[i, j]
+                    for j in range(COLUMNS):
+                        out[row, edge + j] = found[j]
 
 
 @kernel
@@ -163,7 +201,7 @@ def _product4(
     rows = np.zeros((groups, count, steps * ROWS), np.int32)
     for number in range(groups):
         for tile in range(count):
-            _pack_rows(words[:, number], first + tile * ROWS, rows[number, tile])
+            pack_rows(words[:, number], first + tile * ROWS, rows[number, tile])
     codes = np.empty(steps * COLUMNS * 4, np.int8)
     weights = codes.view(np.int32)
     acc = np.empty((count, ROWS, COLUMNS), np.float32)
@@ -270,14 +308,16 @@ def matmul_int8(a: npt.ArrayLike, b: npt.ArrayLike | PackedInt8, path: Path = "a
     right = b if isinstance(b, PackedInt8) else PackedInt8.of(b)
     if rows.shape[1] != right.k:
         raise ValueError(f"a has K={rows.shape[1]}, b has K={right.k}: they do not multiply")
-    out = np.zeros((rows.shape[0], right.n), np.int32)
     vnni = _vnni(path)
-    if out.size and right.k:
-        words = _words(rows, right.k, 4)[:, 0]
-        _in_threads(
-            lambda *part: _product8(words, right.panels, right.bias, vnni, out, *part),
-            len(rows), len(right.panels), right.k,
-        )  # fmt: skip
+    if not rows.size or not right.n:
+        return np.zeros((rows.shape[0], right.n), np.int32)
+    out = _lines(len(rows), 4 * right.n).view(np.int32)
+    streamed = right.n % (_LINE // 4) == 0 and out.nbytes >= _STREAMED
+    words = _words(rows, right.k, 4)[:, 0]
+    _in_threads(
+        lambda *part: _product8(words, right.panels, right.bias, vnni, streamed, out, *part),
+        len(rows), len(right.panels), right.k,
+    )  # fmt: skip
     return out
 
 

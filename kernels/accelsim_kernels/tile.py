@@ -129,10 +129,20 @@ class _Writer:
         mask = ir.Constant(ir.VectorType(_I32, _LANES), [0] * _LANES)
         return self.builder.shuffle_vector(single, undefined, mask)
 
-    def sums(self, start: Any, a: Any, b: Any, steps: Any) -> dict[tuple[int, int], Any]:
-        """Run K and return the sums; every row begins with ``start``."""
+    def begun(self, start: Any, rows: int) -> dict[tuple[int, int], Any]:
+        """Read what the sums begin with: one row for all of them, or one each."""
+        found = {
+            (row, v): self.load(start, _number(row * COLUMNS + v * _LANES))
+            for row in range(rows)
+            for v in range(_VECTORS)
+        }
+        return {(row, v): found[row % rows, v] for row, v in self.places}
+
+    def sums(
+        self, begun: dict[tuple[int, int], Any], a: Any, b: Any, steps: Any
+    ) -> dict[tuple[int, int], Any]:
+        """Run K and return the sums."""
         builder = self.builder
-        begun = [self.load(start, _number(v * _LANES)) for v in range(_VECTORS)]
         entry = builder.block
         body, after = builder.append_basic_block("k"), builder.append_basic_block("k.end")
         builder.cbranch(builder.icmp_signed(">", steps, _number(0)), body, after)
@@ -147,9 +157,9 @@ class _Writer:
         builder.position_at_end(after)
         last = {place: builder.phi(self.vector) for place in self.places}
         for row, v in self.places:
-            running[row, v].add_incoming(begun[v], entry)
+            running[row, v].add_incoming(begun[row, v], entry)
             running[row, v].add_incoming(made[row, v], body)
-            last[row, v].add_incoming(begun[v], entry)
+            last[row, v].add_incoming(begun[row, v], entry)
             last[row, v].add_incoming(made[row, v], body)
         return last
 
@@ -177,13 +187,43 @@ def _data(context: Any, builder: Any, kind: Any, value: Any, offset: Any, elemen
     return builder.gep(builder.bitcast(data, element.as_pointer()), [offset])
 
 
-def _tile(element: Any, operation: Operation, scaled: bool = False) -> Any:
+def _row_stream() -> Any:
+    """Return ``stream(out, at, row)``: 64 integers to ``out[at:]``, past the caches.
+
+    A result that no cache holds is otherwise read before it is written, which takes as long as the
+    writing itself. ``out[at:]`` begins with a cache line. What is written is seen by other threads
+    after their next lock.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kinds, vector = signature.args, ir.VectorType(_I32, _LANES)
+        out = _data(context, builder, kinds[0], args[0], args[1], _I32)
+        row = _data(context, builder, kinds[2], args[2], _number(0), _I32)
+        mark = builder.module.add_metadata([ir.Constant(_I32, 1)])
+        for v in range(_VECTORS):
+            place = [_number(v * _LANES)]
+            source, target = (
+                builder.bitcast(builder.gep(base, place), vector.as_pointer())
+                for base in (row, out)
+            )
+            stored = builder.store(builder.load(source, align=4), target, align=4 * _LANES)
+            stored.set_metadata("nontemporal", mark)
+        return context.get_dummy_value()
+
+    def typer(typingctx: Any, out: Any, at: Any, row: Any) -> Any:
+        return types.void(out, types.int64, row), codegen
+
+    return intrinsic(typer)
+
+
+def _tile(element: Any, operation: Operation, scaled: bool = False, resumed: bool = False) -> Any:
     """Return ``tile(out, start, scale, a, at_a, b, at_b, steps)``.
 
     ``out`` is ``[6, 64]``, ``start`` and ``scale`` are ``[64]``. Every row of sums begins with
-    ``start``; step s adds the products of the 6 elements of ``a`` from ``at_a + 6 s`` on with the
-    64 of ``b`` from ``at_b + 64 s`` on; all elements have 32 bits. The sums are stored in ``out``;
-    with ``scaled``, ``out = fma(float32(sum), scale, out)``.
+    ``start``, or with ``resumed`` with what ``out`` holds; step s adds the products of the 6
+    elements of ``a`` from ``at_a + 6 s`` on with the 64 of ``b`` from ``at_b + 64 s`` on; all
+    elements have 32 bits. The sums are stored in ``out``; with ``scaled``,
+    ``out = fma(float32(sum), scale, out)``.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -193,7 +233,8 @@ def _tile(element: Any, operation: Operation, scaled: bool = False) -> Any:
         start = _data(context, builder, kinds[1], args[1], zero, element)
         a = _data(context, builder, kinds[3], args[3], args[4], element)
         b = _data(context, builder, kinds[5], args[5], args[6], element)
-        sums = writer.sums(start, a, b, args[7])
+        begun = writer.begun(out, ROWS) if resumed else writer.begun(start, 1)
+        sums = writer.sums(begun, a, b, args[7])
         floats = ir.VectorType(_FLOAT, _LANES)
         scale = _data(context, builder, kinds[2], args[2], zero, _FLOAT)
         for row, v in writer.places:
@@ -220,6 +261,10 @@ chain_tile = _tile(_FLOAT, _chain)
 #: Four bytes per element: ``sum += a0 b0 + a1 b1 + a2 b2 + a3 b3``, a unsigned and b signed.
 dot4_tile = _tile(_I32, _dot4)
 dot4_tile_vnni = _tile(_I32, _dot4_vnni)
+#: The same, going on with sums of a lower part of K.
+dot4_more = _tile(_I32, _dot4, resumed=True)
+dot4_more_vnni = _tile(_I32, _dot4_vnni, resumed=True)
 #: The same, with the sums scaled and added to float32.
 dot4_group = _tile(_I32, _dot4, scaled=True)
 dot4_group_vnni = _tile(_I32, _dot4_vnni, scaled=True)
+stream_row = _row_stream()
