@@ -223,7 +223,7 @@ def _product4(
                 out[row, edge + j] = acc[tile, i, j]
 
 
-def _words(codes: Int8, group: int, multiple: int) -> UInt32:
+def words_of(codes: Int8, group: int, multiple: int) -> UInt32:
     """Return codes ``[m, k]`` as words of four ``[m, groups, words]``, groups filled with zeros."""
     m, k = codes.shape
     count, padded = -(-k // group), -(-group // multiple) * multiple
@@ -236,7 +236,7 @@ def _words(codes: Int8, group: int, multiple: int) -> UInt32:
     return wide.view(np.uint32)
 
 
-def _lines(*shape: int) -> Int8:
+def lines_of(*shape: int) -> Int8:
     """Return room for codes that begins with a cache line, so that no load crosses two of them."""
     size = math.prod(shape)
     room = np.empty(size + _LINE, np.int8)
@@ -244,7 +244,7 @@ def _lines(*shape: int) -> Int8:
     return room[first : first + size].reshape(shape)
 
 
-def _vnni(path: Path) -> bool:
+def uses_vnni(path: Path) -> bool:
     """Return whether a path uses VPDPBUSD."""
     if path not in ("auto", "vnni", "portable"):
         raise ValueError(f"path is {path!r}; auto, vnni and portable are allowed")
@@ -253,7 +253,7 @@ def _vnni(path: Path) -> bool:
     return path != "portable" and has_vnni()
 
 
-def _in_threads(run: Callable[[int, int, int, int], object], m: int, panels: int, k: int) -> None:
+def in_threads(run: Callable[[int, int, int, int], object], m: int, panels: int, k: int) -> None:
     """Call ``run(first row, last row, first panel, last panel)`` over parts of a product.
 
     Few rows, as in decoding, leave the columns to be shared out.
@@ -287,7 +287,7 @@ class PackedInt8:
         if k > LONGEST:
             raise ValueError(f"b has K={k}; sums stay in int32 up to K={LONGEST}")
         count = -(-n // COLUMNS)
-        panels = _lines(count, -(-k // 4) * COLUMNS * 4)
+        panels = lines_of(count, -(-k // 4) * COLUMNS * 4)
         bias = np.empty((count, COLUMNS), np.int32)
         _pack_columns(codes, panels, bias)
         return cls(panels, bias, n, k)
@@ -308,13 +308,13 @@ def matmul_int8(a: npt.ArrayLike, b: npt.ArrayLike | PackedInt8, path: Path = "a
     right = b if isinstance(b, PackedInt8) else PackedInt8.of(b)
     if rows.shape[1] != right.k:
         raise ValueError(f"a has K={rows.shape[1]}, b has K={right.k}: they do not multiply")
-    vnni = _vnni(path)
+    vnni = uses_vnni(path)
     if not rows.size or not right.n:
         return np.zeros((rows.shape[0], right.n), np.int32)
-    out = _lines(len(rows), 4 * right.n).view(np.int32)
+    out = lines_of(len(rows), 4 * right.n).view(np.int32)
     streamed = right.n % (_LINE // 4) == 0 and out.nbytes >= _STREAMED
-    words = _words(rows, right.k, 4)[:, 0]
-    _in_threads(
+    words = words_of(rows, right.k, 4)[:, 0]
+    in_threads(
         lambda *part: _product8(words, right.panels, right.bias, vnni, streamed, out, *part),
         len(rows), len(right.panels), right.k,
     )  # fmt: skip
@@ -429,10 +429,10 @@ def matmul_int4(
         )
     panels = _scale_panels(scales, right)
     out = np.zeros((rows.shape[0], right.n), np.float32)
-    vnni = _vnni(path)
+    vnni = uses_vnni(path)
     if out.size and right.k:
-        words = _words(rows, group, 8)
-        _in_threads(
+        words = words_of(rows, group, 8)
+        in_threads(
             lambda *part: _product4(words, right.panels, right.bias, panels, vnni, out, *part),
             len(rows), len(right.panels), right.k,
         )  # fmt: skip
