@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import matrix
+from accelsim_kernels.fused import bits_of
 from accelsim_kernels.integer import Int32, PackedInt8, Path, matmul_int8
 from accelsim_kernels.jit import leaf
+from accelsim_kernels.nm import two_of_four
 
 Int8 = npt.NDArray[np.int8]
 UInt8 = npt.NDArray[np.uint8]
@@ -31,13 +33,11 @@ def _fours(name: str, k: int, of: int) -> None:
 def _prune(w: Float32, keep: Bool) -> None:
     for row in range(w.shape[0]):
         for start in range(0, w.shape[1], FOUR):
+            a, b = bits_of(abs(w[row, start])), bits_of(abs(w[row, start + 1]))
+            c, d = bits_of(abs(w[row, start + 2])), bits_of(abs(w[row, start + 3]))
+            first, second = two_of_four(a, b, c, d)
             for i in range(FOUR):
-                larger = 0
-                mine = abs(w[row, start + i])
-                for j in range(FOUR):
-                    other = abs(w[row, start + j])
-                    larger += other > mine or (other == mine and j < i)
-                keep[row, start + i] = larger < KEPT
+                keep[row, start + i] = i == first or i == second
 
 
 def prune_2to4(w: npt.ArrayLike) -> Bool:
