@@ -16,6 +16,9 @@ from accelsim_kernels.presets import PRESETS, Arithmetic
 _MODULES = {
     "attention": ("attention",),
     "cast": ("all_finite", "decode_fp8", "encode_fp8"),
+    "codec": ("decode", "encode"),
+    "codec_packing": ("pack_codes", "unpack_codes"),
+    "conventions": ("library_cast",),
     "integer": (
         "PackedInt4", "PackedInt8", "matmul_int4", "matmul_int8", "pack_int4", "unpack_int4",
     ),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from accelsim.validate.catalog import formats, shipped
+from accelsim.validate.catalog import blocks, formats, shipped
 from accelsim.validate.catalog.output import Job, Output
 
-OUTPUTS: tuple[Output, ...] = (*shipped.OUTPUTS, *formats.OUTPUTS)
+OUTPUTS: tuple[Output, ...] = (*shipped.OUTPUTS, *formats.OUTPUTS, *blocks.OUTPUTS)
 
 Entries = Mapping[str, Mapping[str, Any]]
 
