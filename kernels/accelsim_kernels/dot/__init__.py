@@ -1,0 +1,1 @@
+"""How matrix units add up: one module per family, each with a runner per unit."""
