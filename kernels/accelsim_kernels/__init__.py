@@ -25,6 +25,7 @@ _MODULES = {
     "matmul": ("PackedChain", "matmul_chain", "matmul_fp64"),
     "nonlinear": ("activation", "exp", "softmax"),
     "normalize": ("layer_norm", "rms_norm", "row_sum"),
+    "product": ("matmul",),
     "quantize": (
         "QMAX", "absmax", "dequantize", "quantize", "quantize_weight", "rescale", "scales",
     ),

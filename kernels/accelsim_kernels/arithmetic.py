@@ -49,6 +49,7 @@ class Arithmetic:
         group: products that are summed exactly before their scale is applied; 0: none.
         promotion: K after which the accumulator is added to a sum in FP32 and begins again; 0:
             never.
+        split: parts of K that are summed apart, each from zero, and then added in FP32, ascending.
         depth: K after which a partial sum is rounded to ``spill``; 0: never before the end.
         overflow: of integers: ``wrap`` or ``saturate``.
     """
@@ -71,6 +72,7 @@ class Arithmetic:
     scale: str = ""
     group: int = 0
     promotion: int = 0
+    split: int = 1
     depth: int = 0
     overflow: str = "wrap"
 

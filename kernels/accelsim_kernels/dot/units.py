@@ -23,7 +23,7 @@ class Product:
     All arrays are C-contiguous and may be written (operands must not be); none has a size of zero.
 
     Attributes:
-        arithmetic: of the unit; its ``promotion`` is the caller's affair.
+        arithmetic: of the unit; its ``promotion`` and ``split`` are the caller's affair.
         a: codes ``[m, k]``: uint8, uint16, uint32 or uint64, one code per element, in its low bits
             (FP6 and FP4 too; bits above the format's are zero). TF32: bits of binary32, of which
             the low 13 are to be ignored. Integers: int8, int16 (narrower ones in int8).
@@ -33,6 +33,7 @@ class Product:
             ``arithmetic.spill``: uint16, uint32, uint64; int32 or int64 of integers.
         c_format: of what ``out`` holds at the beginning: ``spill``, but for units that take a C in
             FP16 into an accumulator in FP32: then ``out`` holds it widened to FP32 (exact).
+        a_packed, b_packed: whether FP4 lies two codes to a byte, the even one in the low half.
         a_scales: codes ``[m, ceil(k / block)]`` of ``arithmetic.scale``, uint8; None without.
         b_scales: codes ``[n, ceil(k / block)]``.
     """
@@ -44,8 +45,15 @@ class Product:
     b_format: NumberFormat
     out: Array
     c_format: NumberFormat
+    a_packed: bool = False
+    b_packed: bool = False
     a_scales: Array | None = None
     b_scales: Array | None = None
+
+    @property
+    def depth(self) -> int:
+        """Length of K."""
+        return self.a.shape[1] * (2 if self.a_packed else 1)
 
 
 #: Computes a product into its ``out``.

@@ -1,0 +1,320 @@
+"""Aligned sums: the products of a chunk and the accumulator, cut to a common exponent.
+
+The truncated fused dot-product-add of NVIDIA's tensor cores (arXiv 2511.10909; mmasim 2.1.1). For
+every chunk of K, with F fraction bits: ``e = max`` of the exponents of all terms, the accumulator
+among them; every term is cut toward zero to a multiple of ``2^(e - F)``; the exact sum is rounded
+once and is the accumulator of the next chunk. K is filled up with zeros to a multiple of the chunk,
+which changes nothing: an accumulator never counts with less than the exponent of zero.
+
+A tile is two rows by 64 columns. Of every chunk, first the exponents are compared in bytes, then
+the terms are added in int32, then accumulators are made in vectors. What vectors cannot do (NaN,
+infinity, exponents far apart) they leave to ``exact``, element by element.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim_kernels.dot.exact import exact_chunk
+from accelsim_kernels.dot.lanes import COLUMNS, ROWS, cut_sums, highest, narrow_sums
+from accelsim_kernels.dot.operands import (
+    LEAST,
+    NOTHING,
+    Codes,
+    add_scales,
+    codes,
+    facts,
+    lay_columns,
+    lay_rows,
+    rows_of,
+    split_columns,
+    split_rows,
+)
+from accelsim_kernels.dot.settle import half_of, of_half, power, settled
+from accelsim_kernels.dot.units import Product
+from accelsim_kernels.fused import bits_of, float_of
+from accelsim_kernels.jit import kernel, leaf, rows_in_threads
+from accelsim_kernels.tile import has_vnni
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+#: Bits of the result, of 16 or of 32 bits; one of the two is filled.
+Result = tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]
+#: Both operands, facts of their formats ``[2, 7]``, their scales.
+Operands = tuple[Codes, Codes, Int64, UInt8, UInt8]
+#: Numbers, exponents, marks and signs of what is laid out.
+Laid = tuple[Float32, Int32, Int32, Int32]
+LaidColumns = tuple[Float32, Int8, Int32, Int32]
+#: Of a tile: exponents of products, scale, sums of a run, common exponents, sums.
+Scratch = tuple[Int8, Float32, Int32, Int32, Int64]
+
+_TILE = ROWS * COLUMNS
+#: Rows and K that are laid out together.
+_BLOCK_ROWS, _BLOCK_K = 256, 256
+#: Products whose int32 sum cannot wrap: with F = 25 each is below 2^27.
+_RUN = 16
+#: Rows that are worth a thread.
+_LEAST_ROWS = 16
+#: What is added to the common exponent of an element that vectors cannot do.
+_ODD = 1 << 20
+#: Exponents whose sums are normal numbers of binary32, on the path that adds up in it.
+_NARROW = 100
+
+# Places of the rules, integers that every kernel here is given.
+_F, _KEPT, _HALF, _ZERO, _WIDE, _CHUNK, _FIRST_FLOOR, _FLOOR, _BLOCK, _PATH = range(10)
+
+
+@leaf
+def _begin(
+    top: Int8, c: Float32, row_marks: Int32, pair: int, column_marks: Int32, rules: Int64,
+    floor: int, scale: Float32, ends: Int32,
+) -> int:  # fmt: skip
+    """Find the common exponents of a tile, and what scales its terms.
+
+    Args:
+        top: largest relative exponents of products ``[128]``.
+        c: accumulators ``[128]``.
+        row_marks, pair: ``[2, rows]``, of which the pair counts.
+        column_marks: ``[2, 64]``.
+        rules: see above.
+        floor: least exponent of an accumulator.
+        scale: becomes ``2^(F - e)``, relative to the operands; on the narrow path ``2^23`` over it.
+        ends: becomes e, and ``_ODD`` more where vectors cannot do an element.
+
+    Returns:
+        How many elements are odd.
+    """
+    kept, zero, narrow = np.int32(rules[_F]), np.int32(rules[_ZERO]), np.int32(rules[_PATH])
+    least = np.int32(LEAST) if rules[_WIDE] else np.int32(NOTHING)
+    bias, turn = np.int32(127), np.int32(1)
+    if narrow:
+        bias, turn = np.int32(127 + 23), np.int32(-1)
+    count = np.int32(0)
+    for side in range(ROWS):
+        base, odd_row = row_marks[0, pair * ROWS + side], row_marks[1, pair * ROWS + side]
+        for j in range(COLUMNS):
+            i = side * COLUMNS + j
+            found, offset = np.int32(top[i]), base + column_marks[0, j]
+            magnitude = bits_of(c[i]) & np.uint32(0x7FFFFFFF)
+            field = np.int32(magnitude >> np.uint32(23))
+            there = np.int32(found > np.int32(NOTHING))
+            exponent = max(field - np.int32(127), np.int32(floor)) if magnitude else zero
+            end = max(exponent, found + offset if there else zero)
+            odd = odd_row | column_marks[1, j] | np.int32(field == np.int32(255))
+            odd |= there & np.int32(found <= least)
+            small = np.int32(magnitude != 0) | there
+            far = np.int32(end < np.int32(-_NARROW)) | np.int32(end > np.int32(_NARROW))
+            odd |= narrow & small & far
+            count += odd
+            ends[i] = end + odd * np.int32(_ODD)
+            shift = min(max(kept - end + offset, np.int32(-100)), np.int32(100))
+            scale[i] = float_of(np.uint32((bias + turn * shift) << np.int32(23)))
+    return count
+
+
+@leaf
+def _end(sums: Int64, c: Float32, ends: Int32, rules: Int64) -> None:
+    """Turn the sums of a tile into accumulators; odd ones stay what they are."""
+    kept, fraction, half = rules[_F], rules[_KEPT], rules[_HALF]
+    for i in range(_TILE):
+        odd = ends[i] > np.int32(_ODD // 2)
+        shift = kept - np.int64(ends[i]) if not odd else np.int64(0)
+        value = np.float64(c[i]) if not odd else 0.0
+        term = np.int64(value * power(shift))
+        made = settled(sums[i] + term, -shift, fraction, half)
+        c[i] = made if not odd else c[i]
+
+
+@leaf
+def _load(out: Result, row: int, left: int, state: Float32, half: int) -> None:
+    """Read accumulators of a block of rows and 64 columns ``[rows, 64]``; missing ones are zero."""
+    rows, columns = max(out[0].shape[0], out[1].shape[0]), max(out[0].shape[1], out[1].shape[1])
+    for i in range(state.shape[0]):
+        for j in range(COLUMNS):
+            state[i, j] = np.float32(0)
+        if row + i < rows:
+            for j in range(min(COLUMNS, columns - left)):
+                if half:
+                    state[i, j] = of_half(np.uint32(out[0][row + i, left + j]))
+                else:
+                    state[i, j] = float_of(out[1][row + i, left + j])
+
+
+@leaf
+def _store(out: Result, row: int, last: int, left: int, state: Float32, half: int) -> None:
+    """Write accumulators; those of missing rows and columns are left out."""
+    columns = max(out[0].shape[1], out[1].shape[1])
+    for i in range(min(state.shape[0], last - row)):
+        for j in range(min(COLUMNS, columns - left)):
+            if half:
+                out[0][row + i, left + j] = np.uint16(half_of(state[i, j]))
+            else:
+                out[1][row + i, left + j] = bits_of(state[i, j])
+
+
+@leaf
+def _odd_ones(
+    c: Float32, ends: Int32, operands: Operands, place: tuple[int, int, int], rules: Int64,
+    floor: int,
+) -> None:  # fmt: skip
+    """Make the accumulators of a tile that vectors cannot make."""
+    a, b, known, row_scales, column_scales = operands
+    row, left, start = place
+    stop = min(start + rules[_CHUNK], known[0, 7])
+    for i in range(_TILE):
+        x, y = row + i // COLUMNS, left + i % COLUMNS
+        if ends[i] > _ODD // 2 and x < rows_of(a) and y < rows_of(b):
+            alpha, beta = np.int64(127), np.int64(127)
+            if rules[_BLOCK]:
+                alpha = np.int64(row_scales[x, start // rules[_BLOCK]])
+                beta = np.int64(column_scales[y, start // rules[_BLOCK]])
+            extra = alpha + beta - 254
+            where = (x, y, start, stop)
+            before = c[i] if max(alpha, beta) < 255 else np.float32(np.nan)
+            c[i] = exact_chunk(a, b, known, where, extra, rules, floor, before)
+
+
+@leaf
+def _sums(rows: Laid, right: LaidColumns, at: int, chunk: int, narrow: int, tile: Scratch) -> None:
+    """Add up the terms of a tile over one chunk."""
+    _, scale, part, _, sums = tile
+    for i in range(_TILE):
+        sums[i] = 0
+    for k in range(0, chunk, _RUN):
+        run, from_a, from_b = min(_RUN, chunk - k), at + k * ROWS, k * COLUMNS
+        if narrow:
+            narrow_sums(part, scale, rows[0], rows[3], right[0], right[3], from_a, from_b, run)
+        else:
+            cut_sums(part, scale, rows[0], right[0], from_a, from_b, run)
+        for i in range(_TILE):
+            sums[i] += np.int64(part[i])
+
+
+@leaf
+def _pairs(
+    rows: Laid, right: LaidColumns, operands: Operands, place: tuple[int, int, int],
+    rules: Int64, state: Float32, tile: Scratch,
+) -> None:  # fmt: skip
+    """Take all rows of a block through one chunk of 64 columns."""
+    top, scale, _, ends, sums = tile
+    chunk = rules[_CHUNK]
+    floor = rules[_FLOOR] if place[2] else rules[_FIRST_FLOOR]
+    for pair in range(state.size // _TILE):
+        at = pair * chunk * ROWS
+        c = state[pair * _TILE : (pair + 1) * _TILE]
+        highest(top, rows[1], right[1], at, 0, chunk)
+        odd = _begin(top, c, rows[2], pair, right[2], rules, floor, scale, ends)
+        _sums(rows, right, at, chunk, rules[_PATH], tile)
+        _end(sums, c, ends, rules)
+        if odd:
+            where = (place[0] + pair * ROWS, place[1], place[2])
+            _odd_ones(c, ends, operands, where, rules, floor)
+
+
+@kernel
+def _room(size: int) -> Float32:
+    """Return room for numbers that begins with a cache line, so that no load crosses two."""
+    room = np.empty(size + 16, np.float32)
+    first = (64 - room.ctypes.data % 64) % 64 // 4
+    return room[first : first + size]
+
+
+@kernel
+def _aligned(
+    operands: Operands, rules: Int64, out: Result, first: int, last: int
+) -> None:
+    a, b, known, row_scales, column_scales = operands
+    depth, columns, chunk, half = known[0, 7], rows_of(b), rules[_CHUNK], rules[_HALF]
+    chunks = min(max(1, _BLOCK_K // chunk), (depth + chunk - 1) // chunk)
+    pairs = min(_BLOCK_ROWS, last - first + 1) // ROWS
+    shape = (chunks, pairs, chunk, ROWS)
+    size = chunks * pairs * chunk * ROWS
+    numbers = _room(size)
+    exponents, sides = _room(size).view(np.int32), _room(size).view(np.int32)
+    marks = np.empty((chunks, 2, pairs * ROWS), np.int32)
+    right = (
+        _room(chunk * COLUMNS), _room(chunk * COLUMNS // 4).view(np.int8),
+        np.empty((2, COLUMNS), np.int32), _room(2 * chunk * COLUMNS).view(np.int32),
+    )  # fmt: skip
+    tile = (
+        _room(_TILE // 4).view(np.int8), _room(_TILE), _room(_TILE).view(np.int32),
+        _room(_TILE).view(np.int32), np.empty(_TILE, np.int64),
+    )  # fmt: skip
+    state = _room(pairs * _TILE)
+    taken = np.empty(max(chunks, COLUMNS + 1) * chunk, np.int32)
+    part = pairs * chunk * ROWS
+    for row in range(first, last, pairs * ROWS):
+        for start in range(0, depth, chunks * chunk):
+            lay_rows(
+                a, known[0], row, start, taken[: chunks * chunk], numbers.reshape(shape),
+                exponents.reshape(shape), marks,
+            )  # fmt: skip
+            if rules[_PATH]:
+                split_rows(numbers, sides)
+            count = min(chunks, (depth - start + chunk - 1) // chunk)
+            if rules[_BLOCK]:
+                for c in range(count):
+                    add_scales(marks[c], row_scales, row, (start + c * chunk) // rules[_BLOCK])
+            for left in range(0, columns, COLUMNS):
+                _load(out, row, left, state.reshape((-1, COLUMNS)), half)
+                for c in range(count):
+                    at = start + c * chunk
+                    lay_columns(b, known[1], left, at, taken, right[0], right[1], right[2])
+                    if rules[_BLOCK]:
+                        add_scales(right[2], column_scales, left, at // rules[_BLOCK])
+                    if rules[_PATH]:
+                        split_columns(right[0], right[3])
+                    piece = slice(c * part, (c + 1) * part)
+                    rows = (numbers[piece], exponents[piece], marks[c], sides[piece])
+                    _pairs(rows, right, operands, (row, left, at), rules, state, tile)
+                _store(out, row, last, left, state.reshape((-1, COLUMNS)), half)
+
+
+def _rules(product: Product, path: str) -> Int64:
+    """Return the arithmetic as integers, in the order of their places above."""
+    made = product.arithmetic
+    half = made.spill == "fp16"
+    floor = -14 if half else -126
+    wide = any(fmt.exponent_bits > 5 for fmt in (product.a_format, product.b_format))
+    narrow = path != "portable" and has_vnni() and made.fraction_bits <= 13 and made.chunk <= 256
+    first = -14 if product.c_format.name == "fp16" else floor
+    return np.array(
+        [
+            made.fraction_bits, made.kept_bits, half, made.zero_exponent, wide, made.chunk,
+            first, floor, made.block, narrow,
+        ],
+        np.int64,
+    )  # fmt: skip
+
+
+def run_aligned(product: Product, path: str = "auto") -> None:
+    """Compute a product of the unit ``aligned``; see ``Product``.
+
+    Raises:
+        ValueError: formats that the unit does not take.
+    """
+    known = np.stack(
+        [
+            facts(product.a_format, 0 if product.a_packed else product.a.itemsize, product.depth),
+            facts(product.b_format, 0 if product.b_packed else product.b.itemsize, product.depth),
+        ]
+    )
+    nothing = np.empty((0, 0), np.uint8)
+    scales = (
+        nothing if given is None else given for given in (product.a_scales, product.b_scales)
+    )
+    operands = (codes(product.a), codes(product.b), known, *scales)
+    rules = _rules(product, path)
+    results: list[npt.NDArray[np.generic]] = [
+        np.empty((0, 0), np.uint16), np.empty((0, 0), np.uint32),
+    ]  # fmt: skip
+    results[product.out.dtype.itemsize // 4] = product.out
+    out = (results[0], results[1])
+    rows_in_threads(
+        lambda first, last: _aligned(operands, rules, out, first, last),
+        len(product.out), _LEAST_ROWS,
+    )  # fmt: skip

@@ -1,0 +1,244 @@
+"""Codes of operands laid out for the loops of ``lanes``: numbers relative to their chunk.
+
+A number is ``s * 2^e``: normal ``1 <= |s| < 2``, subnormal ``|s| < 1`` with the least exponent of
+its format (arXiv 2511.10909). The largest exponent of every row and chunk is kept apart, with that
+of the block's scale; numbers are stored relative to it. So products stay within binary32 whatever
+the format, and exponents within a byte.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from accelsim_kernels.dot.lanes import COLUMNS, ROWS
+from accelsim_kernels.formats import NumberFormat
+from accelsim_kernels.fused import bits_of, float_of
+from accelsim_kernels.jit import DOOR, leaf
+
+Int8 = npt.NDArray[np.int8]
+Int32 = npt.NDArray[np.int32]
+Int64 = npt.NDArray[np.int64]
+UInt8 = npt.NDArray[np.uint8]
+Float32 = npt.NDArray[np.float32]
+#: Codes of 8, 16 and 32 bits; one of the three is filled. Numba compiles for all at once.
+Codes = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.uint32]]
+
+#: Relative exponent of zero: below every sum of two exponents that are not.
+NOTHING = -64
+#: Smaller relative exponents are raised to this; a largest sum above it is exact all the same.
+LEAST = -31
+#: A magnitude that no code has.
+_NEVER = 1 << 30
+_NEGATIVE = np.uint32(0x80000000)
+
+
+def facts(fmt: NumberFormat, width: int, depth: int) -> Int64:
+    """Return what kernels know of a float format.
+
+    That is: bytes of a code (0: half a byte), low bits that are ignored, fraction bits, bias, place of the sign,
+    least magnitude that is no finite number, magnitude of infinity, length of K.
+
+    Raises:
+        ValueError: a format whose special codes are not the largest magnitudes.
+    """
+    if not fmt.is_float or fmt.specials not in ("none", "ieee", "fn"):
+        raise ValueError(f"the format {fmt.name!r} is not one of this unit: OCP and IEEE floats")
+    sign = fmt.exponent_bits + fmt.mantissa_bits
+    infinity = (1 << sign) - (1 << fmt.mantissa_bits)
+    least = {"none": _NEVER, "ieee": infinity, "fn": (1 << sign) - 1}[fmt.specials]
+    ignored = fmt.bits - sign - 1 if fmt.signed else 0
+    return np.array(
+        [
+            width, ignored, fmt.mantissa_bits, fmt.bias, sign, least,
+            infinity if fmt.specials == "ieee" else _NEVER, depth,
+        ],
+        np.int64,
+    )  # fmt: skip
+
+
+def codes(array: npt.NDArray[Any]) -> Codes:
+    """Return codes as kernels take them."""
+    views: list[Any] = [np.empty((0, 0), kind) for kind in (np.uint8, np.uint16, np.uint32)]
+    views[array.dtype.itemsize // 2] = array
+    return views[0], views[1], views[2]
+
+
+@DOOR.inner
+def rows_of(given: Codes) -> int:
+    """Return how many rows an operand has."""
+    return max(given[0].shape[0], given[1].shape[0], given[2].shape[0])
+
+
+@DOOR.inner
+def code_at(given: Codes, known: Int64, row: int, k: int) -> np.int32:
+    """Return one code without the bits that are ignored."""
+    if known[0] == 0:
+        return np.int32((given[0][row, k >> 1] >> np.uint8(4 * (k & 1))) & np.uint8(15))
+    if known[0] == 1:
+        return np.int32(given[0][row, k])
+    if known[0] == 2:
+        return np.int32(given[1][row, k])
+    return np.int32(given[2][row, k] >> np.uint32(known[1]))
+
+
+@leaf
+def _take_row(given: Codes, known: Int64, row: int, start: int, found: Int32) -> None:
+    """Read codes of a row; past its end they are zero."""
+    count = min(found.size, known[7] - start) if row < rows_of(given) else 0
+    if known[0] == 0:
+        for k in range(count):
+            found[k] = code_at(given, known, row, start + k)
+    elif known[0] == 1:
+        for k in range(count):
+            found[k] = np.int32(given[0][row, start + k])
+    elif known[0] == 2:
+        for k in range(count):
+            found[k] = np.int32(given[1][row, start + k])
+    else:
+        for k in range(count):
+            found[k] = np.int32(given[2][row, start + k] >> np.uint32(known[1]))
+    for k in range(count, found.size):
+        found[k] = 0
+
+
+@DOOR.inner
+def exponent_of(code: np.int32, known: Int64) -> np.int32:
+    """Return the exponent of a number that is not zero."""
+    field = (code & ((np.int32(1) << np.int32(known[4])) - np.int32(1))) >> np.int32(known[2])
+    return np.int32(max(field, np.int32(1)) - np.int32(known[3]))
+
+
+@DOOR.inner
+def significand_of(code: np.int32, known: Int64) -> np.int32:
+    """Return the significand, without its sign, as an integer: ``|s| * 2^(fraction bits)``."""
+    magnitude = code & ((np.int32(1) << np.int32(known[4])) - np.int32(1))
+    field = max(magnitude >> np.int32(known[2]), np.int32(1))
+    return np.int32(magnitude - ((field - np.int32(1)) << np.int32(known[2])))
+
+
+@DOOR.inner
+def _relative(code: np.int32, known: Int64, exponent: np.int32) -> np.float32:
+    """Return ``s * 2^exponent``; what is below binary32 is zero."""
+    significand = np.float32(significand_of(code, known))
+    power = max(np.int32(127) + exponent - np.int32(known[2]), np.int32(0))
+    made = bits_of(significand * float_of(np.uint32(power << np.int32(23))))
+    sign = np.uint32(((code >> np.int32(known[4])) & np.int32(1)) << np.int32(31))
+    return float_of(made | sign)
+
+
+@leaf
+def lay_rows(
+    given: Codes, known: Int64, first: int, start: int, taken: Int32, numbers: Float32,
+    exponents: Int32, marks: Int32,
+) -> None:  # fmt: skip
+    """Lay out the rows of a block as ``[chunk][pair of rows][k][2]``.
+
+    Args:
+        given, known: the operand.
+        first: first row.
+        start: first K.
+        taken: scratch ``[k]``.
+        numbers: ``[chunks, pairs, chunk, 2]``.
+        exponents: the same, each byte four times in its int32.
+        marks: ``[chunks, 2, rows]``: largest exponents, and whether a code is no finite number.
+    """
+    chunks, pairs, chunk, _ = numbers.shape
+    magnitudes = (np.int32(1) << np.int32(known[4])) - np.int32(1)
+    for row in range(pairs * ROWS):
+        _take_row(given, known, first + row, start, taken)
+        pair, side = row // ROWS, row % ROWS
+        for c in range(chunks):
+            largest, odd = np.int32(-(1 << 20)), np.int32(0)
+            for k in range(chunk):
+                code = taken[c * chunk + k]
+                magnitude = code & magnitudes
+                odd |= np.int32(magnitude >= np.int32(known[5]))
+                if magnitude != 0:
+                    largest = max(largest, exponent_of(code, known))
+            marks[c, 0, row], marks[c, 1, row] = largest, odd
+            for k in range(chunk):
+                code = taken[c * chunk + k]
+                exponent = np.int32(exponent_of(code, known) - largest)
+                byte = np.int32(max(exponent, np.int32(LEAST)))
+                if code & magnitudes == 0:
+                    byte = np.int32(NOTHING)
+                numbers[c, pair, k, side] = _relative(code, known, exponent)
+                exponents[c, pair, k, side] = np.int32(
+                    (np.int64(byte) & np.int64(255)) * np.int64(0x01010101)
+                )
+
+
+@leaf
+def lay_columns(
+    given: Codes, known: Int64, first: int, start: int, taken: Int32, numbers: Float32,
+    exponents: Int8, marks: Int32,
+) -> None:  # fmt: skip
+    """Lay out one chunk of 64 columns as ``[k][64]``.
+
+    Args:
+        given, known: the operand.
+        first: first column.
+        start: first K.
+        taken: scratch ``[chunk * 64 + chunk]``.
+        numbers, exponents: ``[chunk * 64]``.
+        marks: ``[2, 64]``: as of rows.
+    """
+    chunk = numbers.size // COLUMNS
+    line = taken[chunk * COLUMNS :]
+    for j in range(COLUMNS):
+        _take_row(given, known, first + j, start, line)
+        for k in range(chunk):
+            taken[k * COLUMNS + j] = line[k]
+    magnitudes = (np.int32(1) << np.int32(known[4])) - np.int32(1)
+    largest, odd = marks[0], marks[1]
+    for j in range(COLUMNS):
+        largest[j], odd[j] = -(1 << 20), 0
+    for k in range(chunk):
+        for j in range(COLUMNS):
+            code = taken[k * COLUMNS + j]
+            magnitude = code & magnitudes
+            exponent = exponent_of(code, known) if magnitude != 0 else np.int32(-(1 << 20))
+            largest[j] = max(largest[j], exponent)
+            odd[j] |= np.int32(magnitude >= np.int32(known[5]))
+    for k in range(chunk):
+        for j in range(COLUMNS):
+            code = taken[k * COLUMNS + j]
+            exponent = np.int32(exponent_of(code, known) - largest[j])
+            numbers[k * COLUMNS + j] = _relative(code, known, exponent)
+            byte = max(exponent, np.int32(LEAST))
+            exponents[k * COLUMNS + j] = (
+                np.int8(byte) if code & magnitudes != 0 else np.int8(NOTHING)
+            )
+
+
+@leaf
+def add_scales(marks: Int32, scales: UInt8, first: int, block: int) -> None:
+    """Add the exponents of a block's E8M0 scales to the marks ``[2, n]`` of rows or columns."""
+    for i in range(min(marks.shape[1], scales.shape[0] - first)):
+        code = scales[first + i, block]
+        marks[0, i] += np.int32(code) - np.int32(127)
+        marks[1, i] |= np.int32(code == np.uint8(255))
+
+
+@leaf
+def split_rows(numbers: Float32, sides: Int32) -> None:
+    """Part the numbers of rows into magnitudes and the places of their signs (``narrow_sums``)."""
+    for i in range(numbers.size):
+        bits = bits_of(numbers[i])
+        sides[i] = np.int32(COLUMNS) if bits >= _NEGATIVE else np.int32(0)
+        numbers[i] = float_of(bits & ~_NEGATIVE)
+
+
+@leaf
+def split_columns(numbers: Float32, signs: Int32) -> None:
+    """Part the numbers of 64 columns into magnitudes and signs ``[k][2][64]``."""
+    for k in range(numbers.size // COLUMNS):
+        for j in range(COLUMNS):
+            bits = bits_of(numbers[k * COLUMNS + j])
+            sign = np.int32(-1) if bits >= _NEGATIVE else np.int32(1)
+            signs[2 * k * COLUMNS + j] = sign & np.int32(0xFFFF)
+            signs[(2 * k + 1) * COLUMNS + j] = -sign & np.int32(0xFFFF)
+            numbers[k * COLUMNS + j] = float_of(bits & ~_NEGATIVE)
