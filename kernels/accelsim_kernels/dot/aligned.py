@@ -19,8 +19,6 @@ import numpy.typing as npt
 from accelsim_kernels.dot.exact import exact_chunk
 from accelsim_kernels.dot.lanes import COLUMNS, ROWS, cut_sums, highest, narrow_sums
 from accelsim_kernels.dot.operands import (
-    LEAST,
-    NOTHING,
     Codes,
     add_scales,
     codes,
@@ -31,7 +29,24 @@ from accelsim_kernels.dot.operands import (
     split_columns,
     split_rows,
 )
-from accelsim_kernels.dot.settle import half_of, of_half, power, settled
+from accelsim_kernels.dot.rounds import (
+    BLOCK,
+    CHUNK,
+    FIRST_FLOOR,
+    FLOOR,
+    HALF,
+    NARROW,
+    ODD,
+    begin_cut,
+    begin_narrow,
+    end_narrow,
+    end_narrow_half,
+    end_one,
+    end_one_half,
+    end_two,
+    end_two_half,
+)
+from accelsim_kernels.dot.settle import half_of, of_half
 from accelsim_kernels.dot.units import Product
 from accelsim_kernels.fused import bits_of, float_of
 from accelsim_kernels.jit import kernel, leaf, rows_in_threads
@@ -49,8 +64,8 @@ Operands = tuple[Codes, Codes, Int64, UInt8, UInt8]
 #: Numbers, exponents, marks and signs of what is laid out.
 Laid = tuple[Float32, Int32, Int32, Int32]
 LaidColumns = tuple[Float32, Int8, Int32, Int32]
-#: Of a tile: exponents of products, scale, sums of a run, common exponents, sums.
-Scratch = tuple[Int8, Float32, Int32, Int32, Int64]
+#: Of a tile: exponents of products, scale, sums, common exponents.
+Scratch = tuple[Int8, Float32, Int32, Int32]
 
 _TILE = ROWS * COLUMNS
 #: Rows and K that are laid out together.
@@ -59,74 +74,6 @@ _BLOCK_ROWS, _BLOCK_K = 256, 256
 _RUN = 16
 #: Rows that are worth a thread.
 _LEAST_ROWS = 16
-#: What is added to the common exponent of an element that vectors cannot do.
-_ODD = 1 << 20
-#: Exponents whose sums are normal numbers of binary32, on the path that adds up in it.
-_NARROW = 100
-
-# Places of the rules, integers that every kernel here is given.
-_F, _KEPT, _HALF, _ZERO, _WIDE, _CHUNK, _FIRST_FLOOR, _FLOOR, _BLOCK, _PATH = range(10)
-
-
-@leaf
-def _begin(
-    top: Int8, c: Float32, row_marks: Int32, pair: int, column_marks: Int32, rules: Int64,
-    floor: int, scale: Float32, ends: Int32,
-) -> int:  # fmt: skip
-    """Find the common exponents of a tile, and what scales its terms.
-
-    Args:
-        top: largest relative exponents of products ``[128]``.
-        c: accumulators ``[128]``.
-        row_marks, pair: ``[2, rows]``, of which the pair counts.
-        column_marks: ``[2, 64]``.
-        rules: see above.
-        floor: least exponent of an accumulator.
-        scale: becomes ``2^(F - e)``, relative to the operands; on the narrow path ``2^23`` over it.
-        ends: becomes e, and ``_ODD`` more where vectors cannot do an element.
-
-    Returns:
-        How many elements are odd.
-    """
-    kept, zero, narrow = np.int32(rules[_F]), np.int32(rules[_ZERO]), np.int32(rules[_PATH])
-    least = np.int32(LEAST) if rules[_WIDE] else np.int32(NOTHING)
-    bias, turn = np.int32(127), np.int32(1)
-    if narrow:
-        bias, turn = np.int32(127 + 23), np.int32(-1)
-    count = np.int32(0)
-    for side in range(ROWS):
-        base, odd_row = row_marks[0, pair * ROWS + side], row_marks[1, pair * ROWS + side]
-        for j in range(COLUMNS):
-            i = side * COLUMNS + j
-            found, offset = np.int32(top[i]), base + column_marks[0, j]
-            magnitude = bits_of(c[i]) & np.uint32(0x7FFFFFFF)
-            field = np.int32(magnitude >> np.uint32(23))
-            there = np.int32(found > np.int32(NOTHING))
-            exponent = max(field - np.int32(127), np.int32(floor)) if magnitude else zero
-            end = max(exponent, found + offset if there else zero)
-            odd = odd_row | column_marks[1, j] | np.int32(field == np.int32(255))
-            odd |= there & np.int32(found <= least)
-            small = np.int32(magnitude != 0) | there
-            far = np.int32(end < np.int32(-_NARROW)) | np.int32(end > np.int32(_NARROW))
-            odd |= narrow & small & far
-            count += odd
-            ends[i] = end + odd * np.int32(_ODD)
-            shift = min(max(kept - end + offset, np.int32(-100)), np.int32(100))
-            scale[i] = float_of(np.uint32((bias + turn * shift) << np.int32(23)))
-    return count
-
-
-@leaf
-def _end(sums: Int64, c: Float32, ends: Int32, rules: Int64) -> None:
-    """Turn the sums of a tile into accumulators; odd ones stay what they are."""
-    kept, fraction, half = rules[_F], rules[_KEPT], rules[_HALF]
-    for i in range(_TILE):
-        odd = ends[i] > np.int32(_ODD // 2)
-        shift = kept - np.int64(ends[i]) if not odd else np.int64(0)
-        value = np.float64(c[i]) if not odd else 0.0
-        term = np.int64(value * power(shift))
-        made = settled(sums[i] + term, -shift, fraction, half)
-        c[i] = made if not odd else c[i]
 
 
 @leaf
@@ -164,14 +111,14 @@ def _odd_ones(
     """Make the accumulators of a tile that vectors cannot make."""
     a, b, known, row_scales, column_scales = operands
     row, left, start = place
-    stop = min(start + rules[_CHUNK], known[0, 7])
+    stop = min(start + rules[CHUNK], known[0, 7])
     for i in range(_TILE):
         x, y = row + i // COLUMNS, left + i % COLUMNS
-        if ends[i] > _ODD // 2 and x < rows_of(a) and y < rows_of(b):
+        if ends[i] > ODD // 2 and x < rows_of(a) and y < rows_of(b):
             alpha, beta = np.int64(127), np.int64(127)
-            if rules[_BLOCK]:
-                alpha = np.int64(row_scales[x, start // rules[_BLOCK]])
-                beta = np.int64(column_scales[y, start // rules[_BLOCK]])
+            if rules[BLOCK]:
+                alpha = np.int64(row_scales[x, start // rules[BLOCK]])
+                beta = np.int64(column_scales[y, start // rules[BLOCK]])
             extra = alpha + beta - 254
             where = (x, y, start, stop)
             before = c[i] if max(alpha, beta) < 255 else np.float32(np.nan)
@@ -179,19 +126,32 @@ def _odd_ones(
 
 
 @leaf
-def _sums(rows: Laid, right: LaidColumns, at: int, chunk: int, narrow: int, tile: Scratch) -> None:
-    """Add up the terms of a tile over one chunk."""
-    _, scale, part, _, sums = tile
-    for i in range(_TILE):
-        sums[i] = 0
-    for k in range(0, chunk, _RUN):
-        run, from_a, from_b = min(_RUN, chunk - k), at + k * ROWS, k * COLUMNS
-        if narrow:
-            narrow_sums(part, scale, rows[0], rows[3], right[0], right[3], from_a, from_b, run)
-        else:
-            cut_sums(part, scale, rows[0], right[0], from_a, from_b, run)
-        for i in range(_TILE):
-            sums[i] += np.int64(part[i])
+def _sums(rows: Laid, right: LaidColumns, at: int, rules: Int64, scale: Float32, sums: Int32) -> None:
+    """Add up the terms of a tile over one chunk, by runs ``[runs, 128]``."""
+    chunk = rules[CHUNK]
+    if rules[NARROW]:
+        narrow_sums(sums, scale, rows[0], rows[3], right[0], right[3], at, 0, chunk)
+        return
+    cut_sums(sums, scale, rows[0], right[0], at, 0, min(_RUN, chunk))
+    if chunk > _RUN:
+        second, from_a, from_b = sums[_TILE:], at + _RUN * ROWS, _RUN * COLUMNS
+        cut_sums(second, scale, rows[0], right[0], from_a, from_b, chunk - _RUN)
+
+
+@leaf
+def _end(sums: Int32, c: Float32, rules: Int64, ends: Int32) -> int:
+    """Turn the sums of a tile into accumulators, and return whether some are odd."""
+    if rules[NARROW]:
+        if rules[HALF]:
+            return end_narrow_half(sums, c, rules, ends)
+        return end_narrow(sums, c, rules, ends)
+    if rules[CHUNK] > _RUN:
+        if rules[HALF]:
+            return end_two_half(sums, c, rules, ends)
+        return end_two(sums, c, rules, ends)
+    if rules[HALF]:
+        return end_one_half(sums, c, rules, ends)
+    return end_one(sums, c, rules, ends)
 
 
 @leaf
@@ -200,16 +160,19 @@ def _pairs(
     rules: Int64, state: Float32, tile: Scratch,
 ) -> None:  # fmt: skip
     """Take all rows of a block through one chunk of 64 columns."""
-    top, scale, _, ends, sums = tile
-    chunk = rules[_CHUNK]
-    floor = rules[_FLOOR] if place[2] else rules[_FIRST_FLOOR]
+    top, scale, sums, ends = tile
+    chunk = rules[CHUNK]
+    floor = rules[FLOOR] if place[2] else rules[FIRST_FLOOR]
     for pair in range(state.size // _TILE):
         at = pair * chunk * ROWS
         c = state[pair * _TILE : (pair + 1) * _TILE]
         highest(top, rows[1], right[1], at, 0, chunk)
-        odd = _begin(top, c, rows[2], pair, right[2], rules, floor, scale, ends)
-        _sums(rows, right, at, chunk, rules[_PATH], tile)
-        _end(sums, c, ends, rules)
+        if rules[NARROW]:
+            odd = begin_narrow(top, c, rows[2], right[2], rules, scale, ends, pair, floor)
+        else:
+            odd = begin_cut(top, c, rows[2], right[2], rules, scale, ends, pair, floor)
+        _sums(rows, right, at, rules, scale, sums)
+        odd |= _end(sums, c, rules, ends)
         if odd:
             where = (place[0] + pair * ROWS, place[1], place[2])
             _odd_ones(c, ends, operands, where, rules, floor)
@@ -228,21 +191,21 @@ def _aligned(
     operands: Operands, rules: Int64, out: Result, first: int, last: int
 ) -> None:
     a, b, known, row_scales, column_scales = operands
-    depth, columns, chunk, half = known[0, 7], rows_of(b), rules[_CHUNK], rules[_HALF]
+    depth, columns, chunk, half = known[0, 7], rows_of(b), rules[CHUNK], rules[HALF]
     chunks = min(max(1, _BLOCK_K // chunk), (depth + chunk - 1) // chunk)
     pairs = min(_BLOCK_ROWS, last - first + 1) // ROWS
     shape = (chunks, pairs, chunk, ROWS)
     size = chunks * pairs * chunk * ROWS
     numbers = _room(size)
     exponents, sides = _room(size).view(np.int32), _room(size).view(np.int32)
-    marks = np.empty((chunks, 2, pairs * ROWS), np.int32)
+    marks = np.empty((chunks, pairs * ROWS, 2), np.int32)
     right = (
         _room(chunk * COLUMNS), _room(chunk * COLUMNS // 4).view(np.int8),
         np.empty((2, COLUMNS), np.int32), _room(2 * chunk * COLUMNS).view(np.int32),
     )  # fmt: skip
     tile = (
-        _room(_TILE // 4).view(np.int8), _room(_TILE), _room(_TILE).view(np.int32),
-        _room(_TILE).view(np.int32), np.empty(_TILE, np.int64),
+        _room(_TILE // 4).view(np.int8), _room(_TILE), _room(2 * _TILE).view(np.int32),
+        _room(_TILE).view(np.int32),
     )  # fmt: skip
     state = _room(pairs * _TILE)
     taken = np.empty(max(chunks, COLUMNS + 1) * chunk, np.int32)
@@ -253,23 +216,23 @@ def _aligned(
                 a, known[0], row, start, taken[: chunks * chunk], numbers.reshape(shape),
                 exponents.reshape(shape), marks,
             )  # fmt: skip
-            if rules[_PATH]:
+            if rules[NARROW]:
                 split_rows(numbers, sides)
             count = min(chunks, (depth - start + chunk - 1) // chunk)
-            if rules[_BLOCK]:
+            if rules[BLOCK]:
                 for c in range(count):
-                    add_scales(marks[c], row_scales, row, (start + c * chunk) // rules[_BLOCK])
+                    add_scales(marks[c].T, row_scales, row, (start + c * chunk) // rules[BLOCK])
             for left in range(0, columns, COLUMNS):
                 _load(out, row, left, state.reshape((-1, COLUMNS)), half)
                 for c in range(count):
                     at = start + c * chunk
                     lay_columns(b, known[1], left, at, taken, right[0], right[1], right[2])
-                    if rules[_BLOCK]:
-                        add_scales(right[2], column_scales, left, at // rules[_BLOCK])
-                    if rules[_PATH]:
+                    if rules[BLOCK]:
+                        add_scales(right[2], column_scales, left, at // rules[BLOCK])
+                    if rules[NARROW]:
                         split_columns(right[0], right[3])
                     piece = slice(c * part, (c + 1) * part)
-                    rows = (numbers[piece], exponents[piece], marks[c], sides[piece])
+                    rows = (numbers[piece], exponents[piece], marks[c].reshape(-1), sides[piece])
                     _pairs(rows, right, operands, (row, left, at), rules, state, tile)
                 _store(out, row, last, left, state.reshape((-1, COLUMNS)), half)
 
@@ -280,7 +243,7 @@ def _rules(product: Product, path: str) -> Int64:
     half = made.spill == "fp16"
     floor = -14 if half else -126
     wide = any(fmt.exponent_bits > 5 for fmt in (product.a_format, product.b_format))
-    narrow = path != "portable" and has_vnni() and made.fraction_bits <= 13 and made.chunk <= 256
+    narrow = path != "portable" and has_vnni() and made.fraction_bits <= 13 
     first = -14 if product.c_format.name == "fp16" else floor
     return np.array(
         [
@@ -297,6 +260,8 @@ def run_aligned(product: Product, path: str = "auto") -> None:
     Raises:
         ValueError: formats that the unit does not take.
     """
+    if product.arithmetic.chunk > 2 * _RUN:
+        raise ValueError(f"chunk is {product.arithmetic.chunk}; at most {2 * _RUN} is possible")
     known = np.stack(
         [
             facts(product.a_format, 0 if product.a_packed else product.a.itemsize, product.depth),

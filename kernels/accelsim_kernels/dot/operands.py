@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.dot.lanes import COLUMNS, ROWS
+from accelsim_kernels.dot.rounds import LEAST, NOTHING
 from accelsim_kernels.formats import NumberFormat
 from accelsim_kernels.fused import bits_of, float_of
 from accelsim_kernels.jit import DOOR, leaf
@@ -26,10 +27,6 @@ Float32 = npt.NDArray[np.float32]
 #: Codes of 8, 16 and 32 bits; one of the three is filled. Numba compiles for all at once.
 Codes = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.uint32]]
 
-#: Relative exponent of zero: below every sum of two exponents that are not.
-NOTHING = -64
-#: Smaller relative exponents are raised to this; a largest sum above it is exact all the same.
-LEAST = -31
 #: A magnitude that no code has.
 _NEVER = 1 << 30
 _NEGATIVE = np.uint32(0x80000000)
@@ -143,7 +140,7 @@ def lay_rows(
         taken: scratch ``[k]``.
         numbers: ``[chunks, pairs, chunk, 2]``.
         exponents: the same, each byte four times in its int32.
-        marks: ``[chunks, 2, rows]``: largest exponents, and whether a code is no finite number.
+        marks: ``[chunks, rows, 2]``: largest exponent, and whether a code is no finite number.
     """
     chunks, pairs, chunk, _ = numbers.shape
     magnitudes = (np.int32(1) << np.int32(known[4])) - np.int32(1)
@@ -158,7 +155,7 @@ def lay_rows(
                 odd |= np.int32(magnitude >= np.int32(known[5]))
                 if magnitude != 0:
                     largest = max(largest, exponent_of(code, known))
-            marks[c, 0, row], marks[c, 1, row] = largest, odd
+            marks[c, row, 0], marks[c, row, 1] = largest, odd
             for k in range(chunk):
                 code = taken[c * chunk + k]
                 exponent = np.int32(exponent_of(code, known) - largest)
@@ -184,7 +181,7 @@ def lay_columns(
         start: first K.
         taken: scratch ``[chunk * 64 + chunk]``.
         numbers, exponents: ``[chunk * 64]``.
-        marks: ``[2, 64]``: as of rows.
+        marks: ``[2, 64]``: the same.
     """
     chunk = numbers.size // COLUMNS
     line = taken[chunk * COLUMNS :]
@@ -216,7 +213,10 @@ def lay_columns(
 
 @leaf
 def add_scales(marks: Int32, scales: UInt8, first: int, block: int) -> None:
-    """Add the exponents of a block's E8M0 scales to the marks ``[2, n]`` of rows or columns."""
+    """Add the exponents of a block's E8M0 scales to the marks ``[2, n]`` of rows or columns.
+
+    A scale that is NaN makes its row or column an odd one.
+    """
     for i in range(min(marks.shape[1], scales.shape[0] - first)):
         code = scales[first + i, block]
         marks[0, i] += np.int32(code) - np.int32(127)
