@@ -15,6 +15,7 @@ from accelsim_kernels.presets import PRESETS, Arithmetic
 #: Module → the public names that it defines.
 _MODULES = {
     "attention": ("attention",),
+    "attention_arithmetic": ("ATTENTION_PRESETS", "AttentionArithmetic"),
     "cast": ("all_finite", "decode_fp8", "encode_fp8"),
     "codec": ("decode", "encode"),
     "codec_packing": ("pack_codes", "unpack_codes"),
