@@ -17,7 +17,7 @@ from accelsim.evaluate.error import Deviation, kl_divergence, sqnr_db
 from accelsim.evaluate.layers import stderr_db
 from accelsim.graph.request import GraphRequest
 from accelsim.graph.zoo import load
-from accelsim.sim.bindings import linear
+from accelsim.sim.bindings import sums
 from accelsim.sim.numerics import Mode
 from accelsim.sim.result import LayerError, SimResult
 from accelsim_kernels import integer
@@ -137,11 +137,11 @@ def test_a_wrong_bit_is_an_error_of_arithmetic(
     right = integer.matmul_int8
 
     def wrong(*operands: Any) -> Any:
-        sums = right(*operands)
-        sums[::2] ^= 1 << 8
-        return sums
+        found = right(*operands)
+        found[::2] ^= 1 << 8
+        return found
 
-    monkeypatch.setattr(linear, "matmul_int8", wrong)
+    monkeypatch.setattr(sums, "matmul_int8", wrong)
     found, before = errors(run("w8a8_int8")), errors(int8)
     name = "model.layers.1.mlp.up_proj.linear"
     ratio = found[name].sqnr_arithmetic_db

@@ -19,7 +19,7 @@ from accelsim.graph.zoo import load
 from accelsim.recipe.annotate import annotate
 from accelsim.recipe.load import load_recipe, shipped
 from accelsim.recipe.schema import Recipe
-from accelsim.sim.bindings import linear
+from accelsim.sim.bindings import sums
 from accelsim.sim.interpret import Interpreter, StoredModel
 from accelsim.sim.numerics import reference
 from accelsim_kernels import integer
@@ -183,10 +183,10 @@ def test_a_planted_wrong_bit_shows(monkeypatch: pytest.MonkeyPatch) -> None:
     right = integer.matmul_int8
 
     def wrong(*operands: Any) -> Any:
-        sums = right(*operands)
-        sums[0, 0] ^= 1 << 12
-        return sums
+        found = right(*operands)
+        found[0, 0] ^= 1 << 12
+        return found
 
-    monkeypatch.setattr(linear, "matmul_int8", wrong)
+    monkeypatch.setattr(sums, "matmul_int8", wrong)
     with pytest.raises(AssertionError):
         test_the_bits_of_a_chip_are_known("w8a8_int8", "edge_npu")

@@ -7,29 +7,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from accelsim.errors import InputError, RecipeError
+from accelsim.errors import InputError
+from accelsim.sim.bindings.sums import coded_sums, plain_sums
 from accelsim.sim.bindings.values import Array, Call, Coded, Float32, Sums, Value
 from accelsim.sim.bindings.weights import StoredWeight
-from accelsim_kernels.cast import decode_fp8
-from accelsim_kernels.integer import matmul_int4, matmul_int8
 from accelsim_kernels.matmul import matmul_chain
 from accelsim_kernels.quantize import absmax, quantize, rescale, scales
-from accelsim_kernels.rounding import PLAIN, round_to
+from accelsim_kernels.rounding import round_to
 
 
 def _rows(x: Array) -> Array:
     """[..., k] as contiguous [rows, k]."""
     return np.ascontiguousarray(x.reshape(math.prod(x.shape[:-1]), x.shape[-1]))
-
-
-def _int_sums(codes: Array, weight: StoredWeight) -> Array:
-    if weight.group and weight.scales is not None:
-        return matmul_int4(codes, weight.packed, weight.scales, weight.group)
-    return matmul_int8(codes, weight.packed)
-
-
-def _chain_sums(codes: Array, weight: StoredWeight, fmt: str) -> Array:
-    return matmul_chain(decode_fp8(codes, fmt), weight.packed)
 
 
 def _fast_sums(coded: Coded, weight: StoredWeight) -> Array:
@@ -45,9 +34,7 @@ def _coded_product(call: Call, x: Coded, weight: StoredWeight) -> Sums:
         ones = np.ones(x.codes.shape[0], np.float32)
         return Sums(_fast_sums(x, weight), ones, None, bias)
     columns = None if weight.group or weight.scales is None else weight.scales[:, 0]
-    if arithmetic.accumulator == "int32":
-        return Sums(_int_sums(x.codes, weight), x.scales, columns, bias)
-    return Sums(_chain_sums(x.codes, weight, x.format), x.scales, columns, bias)
+    return Sums(coded_sums(x.codes, x.format, weight, arithmetic), x.scales, columns, bias)
 
 
 def matmul(call: Call) -> Sequence[Value]:
@@ -55,14 +42,9 @@ def matmul(call: Call) -> Sequence[Value]:
     x, weight = call.values[0], call.values[1]
     if isinstance(x, Coded):
         return [_coded_product(call, x, weight)]
-    if weight.format not in PLAIN:
-        raise RecipeError(
-            f"{call.op.name}: no kernel for {call.inputs[0].format} activations with "
-            f"{weight.format} weights"
-        )
-    call.chip.arithmetic(call.inputs[0].format, weight.format)
-    rows = _rows(x)
-    sums = rows @ weight.dense.T if call.chip.ideal else matmul_chain(rows, weight.packed)
+    fmt, rows = call.inputs[0].format, _rows(x)
+    how = call.chip.arithmetic(fmt, weight.format)
+    sums = rows @ weight.dense.T if call.chip.ideal else plain_sums(rows, fmt, weight, how)
     if len(call.values) > 2:
         sums = sums + np.asarray(call.values[2], np.float32)
     return [round_to(sums, call.format).reshape(call.outputs[0].shape)]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from accelsim.errors import RecipeError
 from accelsim.graph.ir import Op, Tensor
+from accelsim.sim.bindings.codes import bits_of
 from accelsim_kernels.cast import decode_fp8
 from accelsim_kernels.integer import PackedInt4, PackedInt8, pack_int4
 from accelsim_kernels.matmul import PackedChain
@@ -26,7 +27,8 @@ class StoredWeight:
 
     Attributes:
         format: its number format.
-        packed: the layout that the kernel of its format multiplies with.
+        packed: the layout that the fast kernel of its format multiplies with.
+        codes: codes or bits ``[n, k]``, which every other arithmetic multiplies with.
         dense: the numbers that its codes stand for.
         scales: one scale per row, or per row and group; None for plain formats.
         group: the run of k that shares a scale; 0: the whole row.
@@ -34,6 +36,7 @@ class StoredWeight:
 
     format: str
     packed: Any
+    codes: npt.NDArray[Any]
     dense: Float32
     scales: Float32 | None = None
     group: int = 0
@@ -53,7 +56,8 @@ def store(op: Op, tensor: Tensor, values: Float32) -> StoredWeight:
     rows = np.ascontiguousarray(values.T if op.attrs.get("weight_is_kn") else values)
     if tensor.format in PLAIN:
         plain = round_to(rows, tensor.format)
-        return StoredWeight(tensor.format, PackedChain.of(plain), plain)
+        codes = bits_of(plain, tensor.format)
+        return StoredWeight(tensor.format, PackedChain.of(plain), codes, plain)
     group, scale_format = int(op.attrs["group"]), str(op.attrs["scale_format"])
     if tensor.density == 0.5:
         if rows.shape[1] % 8:
@@ -61,7 +65,8 @@ def store(op: Op, tensor: Tensor, values: Float32) -> StoredWeight:
         rows = np.where(prune_2to4(rows), rows, np.float32(0))
     codes, scales = quantize_weight(rows, tensor.format, group, scale_format)
     dense = _dense(codes, scales, tensor.format, group)
-    return StoredWeight(tensor.format, _packed(op, tensor, codes, group), dense, scales, group)
+    packed = _packed(op, tensor, codes, group)
+    return StoredWeight(tensor.format, packed, codes, dense, scales, group)
 
 
 def _packed(op: Op, tensor: Tensor, codes: npt.NDArray[Any], group: int) -> Any:
