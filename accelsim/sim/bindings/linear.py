@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from accelsim.errors import InputError
-from accelsim.sim.bindings.sums import coded_sums, plain_sums
+from accelsim.sim.bindings.sums import coded_sums, plain_sums, sums_of_numbers
 from accelsim.sim.bindings.values import Array, Call, Coded, Float32, Sums, Value
 from accelsim.sim.bindings.weights import StoredWeight
-from accelsim_kernels.matmul import matmul_chain
 from accelsim_kernels.quantize import absmax, quantize, rescale, scales
 from accelsim_kernels.rounding import round_to
 
@@ -59,9 +58,12 @@ def batched_matmul(call: Call) -> Sequence[Value]:
     lead = shape[:-2]
     a = np.broadcast_to(a, (*lead, *a.shape[-2:])).reshape(-1, *a.shape[-2:])
     b = np.broadcast_to(b, (*lead, *b.shape[-2:])).reshape(-1, *b.shape[-2:])
+    formats = call.inputs[0].format, call.inputs[1].format
+    how = call.chip.arithmetic(*formats)
     out = np.empty((len(a), *shape[-2:]), np.float32)
     for i in range(len(a)):
-        out[i] = matmul_chain(np.ascontiguousarray(a[i]), np.ascontiguousarray(b[i]))
+        pair = np.ascontiguousarray(a[i]), np.ascontiguousarray(b[i])
+        out[i] = sums_of_numbers(*pair, formats, how)
     return [round_to(out, call.format).reshape(shape)]
 
 

@@ -58,3 +58,12 @@ def plain_sums(rows: Array, fmt: str, weight: StoredWeight, how: Arithmetic) -> 
 def _general(codes: Array, fmt: str, weight: StoredWeight, how: Arithmetic) -> Array:
     bits = matmul(codes, weight.codes, how, a_format=fmt, b_format=weight.format)
     return numbers_of(bits, how.spill)
+
+
+def sums_of_numbers(a: Array, b: Array, formats: tuple[str, str], how: Arithmetic) -> Array:
+    """Return sums ``[m, n]`` of float32 numbers ``a[m, k] b[n, k]`` of plain formats."""
+    if how == PRESETS["fp32_chain"]:
+        return matmul_chain(a, b)
+    left, right = bits_of(a, formats[0]), bits_of(b, formats[1])
+    bits = matmul(left, right, how, a_format=formats[0], b_format=formats[1])
+    return numbers_of(bits, how.spill)

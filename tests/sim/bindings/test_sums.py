@@ -10,7 +10,7 @@ import pytest
 
 from accelsim.errors import RecipeError
 from accelsim.sim.bindings.codes import bits_of, numbers_of
-from accelsim.sim.bindings.sums import coded_sums, plain_sums
+from accelsim.sim.bindings.sums import coded_sums, plain_sums, sums_of_numbers
 from accelsim.sim.bindings.weights import StoredWeight
 from accelsim_kernels.cast import decode_fp8
 from accelsim_kernels.integer import PackedInt8
@@ -51,6 +51,15 @@ def test_plain_products_have_the_bits_of_the_unit(fmt: str, preset: str) -> None
     bits = matmul(bits_of(rows, fmt), weight.codes, preset)
     assert found.dtype == np.float32
     assert np.array_equal(found, numbers_of(bits, PRESETS[preset].spill))
+
+
+def test_two_activations_have_the_bits_of_the_unit() -> None:
+    rows, weight = round_to(A, "bf16"), plain("bf16")
+    formats, unit = ("bf16", "bf16"), PRESETS["hopper_bf16"]
+    found = sums_of_numbers(rows, weight.dense, formats, unit)
+    assert np.array_equal(found, plain_sums(rows, "bf16", weight, unit))
+    chain = sums_of_numbers(rows, weight.dense, formats, PRESETS["fp32_chain"])
+    assert not np.array_equal(found, chain)
 
 
 def test_coded_products_have_the_bits_of_the_unit() -> None:
