@@ -66,8 +66,9 @@ choose64 = _choice(types.float64)
 #: The bits of a binary32 number, and the number of such bits.
 bits_of = _bitcast(types.float32, types.uint32, ir.IntType(32))
 float_of = _bitcast(types.uint32, types.float32, ir.FloatType())
-#: The binary64 number of its bits.
+#: The binary64 number of its bits, and the bits of a number.
 double_of = _bitcast(types.int64, types.float64, ir.DoubleType())
+bits_of_double = _bitcast(types.float64, types.int64, ir.IntType(64))
 
 
 @leaf
