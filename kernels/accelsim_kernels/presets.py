@@ -9,11 +9,11 @@ from __future__ import annotations
 from types import MappingProxyType
 
 from accelsim_kernels.arithmetic import UNITS, Arithmetic
-from accelsim_kernels.preset_rows import chains, integers, nvidia
+from accelsim_kernels.preset_rows import amd, chains, integers, nvidia
 
 __all__ = ["PRESETS", "UNITS", "Arithmetic"]
 
-_ROWS = (*integers.ROWS, *chains.ROWS, *nvidia.ROWS)
+_ROWS = (*integers.ROWS, *chains.ROWS, *nvidia.ROWS, *amd.ROWS)
 
 #: Every preset by name.
 PRESETS = MappingProxyType({row.name: row for row in _ROWS})

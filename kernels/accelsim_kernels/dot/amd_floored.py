@@ -26,22 +26,20 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.dot.amd_layout import (
-    COLUMNS,
     UNROLL,
     Chunks,
     Side,
     columns_of,
     rows_of,
 )
+from accelsim_kernels.dot.serial_tiles import BLOCK, COLUMNS, in_threads, read_tile, write_tile
 from accelsim_kernels.fused import bits_of, bits_of_double, double_of, float_of
-from accelsim_kernels.jit import DOOR, kernel, leaf, rows_in_threads
+from accelsim_kernels.jit import DOOR, kernel, leaf
 
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 Int16 = npt.NDArray[np.int16]
 
-#: Rows whose accumulators stay in a core's cache while K runs, and rows that are worth a thread.
-_BLOCK, _LEAST = 96, 16
 #: Fraction bits to which the sum with the accumulator is floored.
 SUM_BITS = 31
 #: Exponent of a sum without any product but zeros.
@@ -81,9 +79,7 @@ def _narrow(a: Float32, b: Float32, scales: Float32, sums: Int32) -> None:
 
 
 @DOOR.inner
-def _wide(
-    a: Float32, ea: Int16, b: Float32, eb: Int16, lifts: Int32, sums: Int32
-) -> None:
+def _wide(a: Float32, ea: Int16, b: Float32, eb: Int16, lifts: Int32, sums: Int32) -> None:
     """The same of parts, where products of numbers would leave the range of binary32."""
     for k in range(a.size):
         own = np.int32(ea[k])
@@ -200,22 +196,15 @@ def _floored(a: Side, b: Side, rule: Any, out: Float32, first: int, last: int) -
         np.zeros(2 * COLUMNS, np.int16), np.zeros(2 * COLUMNS, np.int32),
         np.zeros(COLUMNS, np.int32), np.zeros(COLUMNS, np.float32), np.zeros(COLUMNS, np.float32),
     )  # fmt: skip
-    acc = np.zeros((_BLOCK, COLUMNS), np.float32)
-    columns = out.shape[1]
-    for block in range(first, last, _BLOCK):
-        count = min(_BLOCK, last - block)
+    acc = np.zeros((BLOCK, COLUMNS), np.float32)
+    for block in range(first, last, BLOCK):
+        rows = min(BLOCK, last - block)
         for panel in range(b.parts.shape[0]):
-            left = panel * COLUMNS
-            width = min(COLUMNS, columns - left)
-            for i in range(count):
-                for j in range(width):
-                    acc[i, j] = out[block + i, left + j]
+            read_tile(out, block, panel * COLUMNS, acc)
             for number in range(a.tops.shape[1]):
-                for i in range(count):
+                for i in range(rows):
                     _chunk(a, b, block + i, panel, number, rule, room, acc[i])
-            for i in range(count):
-                for j in range(width):
-                    out[block + i, left + j] = acc[i, j]
+            write_tile(acc, rows, out, block, panel * COLUMNS)
 
 
 @dataclass(frozen=True)
@@ -235,9 +224,7 @@ class Floored:
     narrow: bool
 
 
-def floored(
-    a: Float32, b: Float32, c: Float32, least: tuple[int, int], unit: Floored
-) -> Float32:
+def floored(a: Float32, b: Float32, c: Float32, least: tuple[int, int], unit: Floored) -> Float32:
     """Return ``[m, n]`` sums that begin with c.
 
     Args:
@@ -252,7 +239,5 @@ def floored(
     right = columns_of(b, least[1], cut, unit.narrow)
     out = c.copy()
     rule = (unit.halves, cut.lanes, unit.bits, unit.narrow)
-    rows_in_threads(
-        lambda first, last: _floored(left, right, rule, out, first, last), len(out), _LEAST
-    )
+    in_threads(lambda first, last: _floored(left, right, rule, out, first, last), out, cut.length)
     return out

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from accelsim_kernels.dot.serial_tiles import COLUMNS
 from accelsim_kernels.fused import bits_of, float_of
 from accelsim_kernels.jit import leaf
 
@@ -20,8 +21,6 @@ Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
 Int16 = npt.NDArray[np.int16]
 
-#: Columns of a panel.
-COLUMNS = 64
 #: Exponent of a zero: with any other one, the sum is below the exponent of every product.
 ZERO = -4000
 #: Counts as the largest exponent of a chunk that holds NaN or infinity.

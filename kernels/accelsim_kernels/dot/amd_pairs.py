@@ -12,13 +12,19 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from accelsim_kernels.dot.serial_tiles import (
+    BLOCK,
+    COLUMNS,
+    in_threads,
+    panels_of,
+    read_tile,
+    write_tile,
+)
 from accelsim_kernels.fused import bits_of, float_of
-from accelsim_kernels.jit import DOOR, kernel, leaf, rows_in_threads
+from accelsim_kernels.jit import DOOR, kernel, leaf
 
 Float32 = npt.NDArray[np.float32]
 
-#: Columns of a panel; rows whose accumulators stay in a core's cache; rows that are worth a thread.
-COLUMNS, _BLOCK, _LEAST = 64, 96, 16
 #: The least normal number of binary32, as bits.
 _NORMAL = 0x00800000
 
@@ -38,13 +44,6 @@ def _normal(x: np.float32, least: np.float32) -> np.float32:
 
 
 @leaf
-def _panels(b: Float32, least: np.float32, panels: Float32) -> None:
-    for j in range(b.shape[0]):
-        for k in range(b.shape[1]):
-            panels[j // COLUMNS, k, j % COLUMNS] = _normal(b[j, k], least)
-
-
-@leaf
 def _group(a: Float32, b: Float32, four: bool, acc: Float32) -> None:
     """Add one group of products to the accumulators of 64 columns."""
     a0, a1 = a[0], a[1]
@@ -60,30 +59,36 @@ def _group(a: Float32, b: Float32, four: bool, acc: Float32) -> None:
         acc[j] = _flushed(acc[j] + _flushed(first + second))
 
 
+@leaf
+def _begin(acc: Float32) -> None:
+    """Flush the accumulators of 64 columns, as an instruction does with what it is given."""
+    for j in range(COLUMNS):
+        acc[j] = _normal(acc[j], float_of(np.uint32(_NORMAL)))
+
+
 @kernel
 def _pairs(
     a: Float32, panels: Float32, group: int, step: int, out: Float32, first: int, last: int
 ) -> None:
-    columns = out.shape[1]
-    acc = np.zeros((_BLOCK, COLUMNS), np.float32)
-    for block in range(first, last, _BLOCK):
-        rows = min(_BLOCK, last - block)
+    acc = np.zeros((BLOCK, COLUMNS), np.float32)
+    for block in range(first, last, BLOCK):
+        rows = min(BLOCK, last - block)
         for panel in range(panels.shape[0]):
-            left = panel * COLUMNS
-            width = min(COLUMNS, columns - left)
-            for i in range(rows):
-                for j in range(width):
-                    acc[i, j] = out[block + i, left + j]
+            read_tile(out, block, panel * COLUMNS, acc)
             for k in range(0, a.shape[1], group):
-                right = panels[panel, k : k + group]
                 for i in range(rows):
-                    if k % step == 0:  # an instruction begins
-                        for j in range(COLUMNS):
-                            acc[i, j] = _normal(acc[i, j], float_of(np.uint32(_NORMAL)))
+                    if k % step == 0:
+                        _begin(acc[i])
+                    right = panels[panel, k : k + group]
                     _group(a[block + i, k : k + group], right, group == 4, acc[i])
-            for i in range(rows):
-                for j in range(width):
-                    out[block + i, left + j] = acc[i, j]
+            write_tile(acc, rows, out, block, panel * COLUMNS)
+
+
+def _filled(x: Float32, least: int, k: int) -> Float32:
+    """Return numbers without those below the least normal one, and zeros up to a length."""
+    filled = np.zeros((len(x), k), np.float32)
+    filled[:, : x.shape[1]] = np.where(np.abs(x) < np.float32(2.0**least), np.float32(0), x)
+    return filled
 
 
 def flushed_pairs(
@@ -97,16 +102,10 @@ def flushed_pairs(
         c: accumulators ``[m, n]``.
         least: exponents of subnormal numbers in the formats of a and b.
         group: products of a group: 2 or 4.
-        step: K of one instruction, a multiple of the group.
+        step: K of one instruction, a multiple of the group; 0: K is one instruction.
     """
     k = -(-a.shape[1] // group) * group
-    low = np.float32(2.0 ** least[0])
-    rows = np.zeros((len(a), k), np.float32)
-    rows[:, : a.shape[1]] = np.where(np.abs(a) < low, np.float32(0), a)
-    panels = np.zeros((-(-len(b) // COLUMNS), k, COLUMNS), np.float32)
-    _panels(b, np.float32(2.0 ** least[1]), panels)
-    out = c.copy()
-    rows_in_threads(
-        lambda first, last: _pairs(rows, panels, group, step, out, first, last), len(out), _LEAST
-    )
+    rows, panels = _filled(a, least[0], k), panels_of(_filled(b, least[1], k))
+    out, step = c.copy(), step or k
+    in_threads(lambda first, last: _pairs(rows, panels, group, step, out, first, last), out, k)
     return out
