@@ -16,16 +16,14 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from accelsim_kernels.dot.exact import exact_chunk
+from accelsim_kernels.dot.exact import exact_chunk, explain
 from accelsim_kernels.dot.lanes import COLUMNS, ROWS, cut_sums, highest, narrow_sums
 from accelsim_kernels.dot.operands import (
-    Codes,
     add_scales,
-    codes,
+    as_bytes,
     facts,
     lay_columns,
     lay_rows,
-    rows_of,
     split_columns,
     split_rows,
 )
@@ -57,15 +55,13 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
-#: Bits of the result, of 16 or of 32 bits; one of the two is filled.
-Result = tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint32]]
-#: Both operands, facts of their formats ``[2, 7]``, their scales.
-Operands = tuple[Codes, Codes, Int64, UInt8, UInt8]
+#: Bytes of both operands, facts of their formats ``[2, 8]``, their scales.
+Operands = tuple[UInt8, UInt8, Int64, UInt8, UInt8]
 #: Numbers, exponents, marks and signs of what is laid out.
 Laid = tuple[Float32, Int32, Int32, Int32]
 LaidColumns = tuple[Float32, Int8, Int32, Int32]
-#: Of a tile: exponents of products, scale, sums, common exponents.
-Scratch = tuple[Int8, Float32, Int32, Int32]
+#: Of a tile: exponents of products, scale, sums, common exponents, lines of operands.
+Scratch = tuple[Int8, Float32, Int32, Int32, Int32]
 
 _TILE = ROWS * COLUMNS
 #: Rows and K that are laid out together.
@@ -77,52 +73,55 @@ _LEAST_ROWS = 16
 
 
 @leaf
-def _load(out: Result, row: int, left: int, state: Float32, half: int) -> None:
+def _load(out: UInt8, row: int, left: int, state: Float32, half: int) -> None:
     """Read accumulators of a block of rows and 64 columns ``[rows, 64]``; missing ones are zero."""
-    rows, columns = max(out[0].shape[0], out[1].shape[0]), max(out[0].shape[1], out[1].shape[1])
+    width = 2 if half else 4
+    columns = out.shape[1] // width
     for i in range(state.shape[0]):
         for j in range(COLUMNS):
-            state[i, j] = np.float32(0)
-        if row + i < rows:
-            for j in range(min(COLUMNS, columns - left)):
-                if half:
-                    state[i, j] = of_half(np.uint32(out[0][row + i, left + j]))
-                else:
-                    state[i, j] = float_of(out[1][row + i, left + j])
+            bits = np.uint32(0)
+            if row + i < out.shape[0] and left + j < columns:
+                for byte in range(width):
+                    code = out[row + i, (left + j) * width + byte]
+                    bits |= np.uint32(code) << np.uint32(8 * byte)
+            state[i, j] = of_half(bits) if half else float_of(bits)
 
 
 @leaf
-def _store(out: Result, row: int, last: int, left: int, state: Float32, half: int) -> None:
+def _store(out: UInt8, row: int, last: int, left: int, state: Float32, half: int) -> None:
     """Write accumulators; those of missing rows and columns are left out."""
-    columns = max(out[0].shape[1], out[1].shape[1])
+    width = 2 if half else 4
+    columns = out.shape[1] // width
     for i in range(min(state.shape[0], last - row)):
         for j in range(min(COLUMNS, columns - left)):
-            if half:
-                out[0][row + i, left + j] = np.uint16(half_of(state[i, j]))
-            else:
-                out[1][row + i, left + j] = bits_of(state[i, j])
+            bits = half_of(state[i, j]) if half else bits_of(state[i, j])
+            for byte in range(width):
+                out[row + i, (left + j) * width + byte] = np.uint8(bits >> np.uint32(8 * byte))
 
 
 @leaf
 def _odd_ones(
     c: Float32, ends: Int32, operands: Operands, place: tuple[int, int, int], rules: Int64,
-    floor: int,
+    lines: Int32,
 ) -> None:  # fmt: skip
     """Make the accumulators of a tile that vectors cannot make."""
     a, b, known, row_scales, column_scales = operands
     row, left, start = place
-    stop = min(start + rules[CHUNK], known[0, 7])
+    block = start // rules[BLOCK] if rules[BLOCK] else 0
+    floor = rules[FLOOR] if start else rules[FIRST_FLOOR]
     for i in range(_TILE):
         x, y = row + i // COLUMNS, left + i % COLUMNS
-        if ends[i] > ODD // 2 and x < rows_of(a) and y < rows_of(b):
-            alpha, beta = np.int64(127), np.int64(127)
+        if ends[i] > ODD // 2 and x < a.shape[0] and y < b.shape[0]:
+            extra, before = np.int64(0), c[i]
             if rules[BLOCK]:
-                alpha = np.int64(row_scales[x, start // rules[BLOCK]])
-                beta = np.int64(column_scales[y, start // rules[BLOCK]])
-            extra = alpha + beta - 254
-            where = (x, y, start, stop)
-            before = c[i] if max(alpha, beta) < 255 else np.float32(np.nan)
-            c[i] = exact_chunk(a, b, known, where, extra, rules, floor, before)
+                alpha, beta = row_scales[x, block], column_scales[y, block]
+                extra = np.int64(alpha) + np.int64(beta) - np.int64(254)
+                if max(alpha, beta) == 255:
+                    before = np.float32(np.nan)
+            explain(a, known[0], x, start, lines[0])
+            explain(b, known[1], y, start, lines[1])
+            drop = known[0, 2] + known[1, 2]
+            c[i] = exact_chunk(lines[0], lines[1], extra, drop, rules, floor, before)
 
 
 @leaf
@@ -160,7 +159,7 @@ def _pairs(
     rules: Int64, state: Float32, tile: Scratch,
 ) -> None:  # fmt: skip
     """Take all rows of a block through one chunk of 64 columns."""
-    top, scale, sums, ends = tile
+    top, scale, sums, ends, lines = tile
     chunk = rules[CHUNK]
     floor = rules[FLOOR] if place[2] else rules[FIRST_FLOOR]
     for pair in range(state.size // _TILE):
@@ -175,7 +174,7 @@ def _pairs(
         odd |= _end(sums, c, rules, ends)
         if odd:
             where = (place[0] + pair * ROWS, place[1], place[2])
-            _odd_ones(c, ends, operands, where, rules, floor)
+            _odd_ones(c, ends, operands, where, rules, lines)
 
 
 @kernel
@@ -188,10 +187,10 @@ def _room(size: int) -> Float32:
 
 @kernel
 def _aligned(
-    operands: Operands, rules: Int64, out: Result, first: int, last: int
+    operands: Operands, rules: Int64, out: UInt8, first: int, last: int
 ) -> None:
     a, b, known, row_scales, column_scales = operands
-    depth, columns, chunk, half = known[0, 7], rows_of(b), rules[CHUNK], rules[HALF]
+    depth, columns, chunk, half = known[0, 7], b.shape[0], rules[CHUNK], rules[HALF]
     chunks = min(max(1, _BLOCK_K // chunk), (depth + chunk - 1) // chunk)
     pairs = min(_BLOCK_ROWS, last - first + 1) // ROWS
     shape = (chunks, pairs, chunk, ROWS)
@@ -205,7 +204,7 @@ def _aligned(
     )  # fmt: skip
     tile = (
         _room(_TILE // 4).view(np.int8), _room(_TILE), _room(2 * _TILE).view(np.int32),
-        _room(_TILE).view(np.int32),
+        _room(_TILE).view(np.int32), np.empty((2, 3, chunk), np.int32),
     )  # fmt: skip
     state = _room(pairs * _TILE)
     taken = np.empty(max(chunks, COLUMNS + 1) * chunk, np.int32)
@@ -272,13 +271,9 @@ def run_aligned(product: Product, path: str = "auto") -> None:
     scales = (
         nothing if given is None else given for given in (product.a_scales, product.b_scales)
     )
-    operands = (codes(product.a), codes(product.b), known, *scales)
+    operands = (as_bytes(product.a), as_bytes(product.b), known, *scales)
     rules = _rules(product, path)
-    results: list[npt.NDArray[np.generic]] = [
-        np.empty((0, 0), np.uint16), np.empty((0, 0), np.uint32),
-    ]  # fmt: skip
-    results[product.out.dtype.itemsize // 4] = product.out
-    out = (results[0], results[1])
+    out = as_bytes(product.out)
     rows_in_threads(
         lambda first, last: _aligned(operands, rules, out, first, last),
         len(product.out), _LEAST_ROWS,

@@ -24,9 +24,6 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
-#: Codes of 8, 16 and 32 bits; one of the three is filled. Numba compiles for all at once.
-Codes = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16], npt.NDArray[np.uint32]]
-
 #: A magnitude that no code has.
 _NEVER = 1 << 30
 _NEGATIVE = np.uint32(0x80000000)
@@ -56,47 +53,34 @@ def facts(fmt: NumberFormat, width: int, depth: int) -> Int64:
     )  # fmt: skip
 
 
-def codes(array: npt.NDArray[Any]) -> Codes:
-    """Return codes as kernels take them."""
-    views: list[Any] = [np.empty((0, 0), kind) for kind in (np.uint8, np.uint16, np.uint32)]
-    views[array.dtype.itemsize // 2] = array
-    return views[0], views[1], views[2]
-
-
-@DOOR.inner
-def rows_of(given: Codes) -> int:
-    """Return how many rows an operand has."""
-    return max(given[0].shape[0], given[1].shape[0], given[2].shape[0])
-
-
-@DOOR.inner
-def code_at(given: Codes, known: Int64, row: int, k: int) -> np.int32:
-    """Return one code without the bits that are ignored."""
-    if known[0] == 0:
-        return np.int32((given[0][row, k >> 1] >> np.uint8(4 * (k & 1))) & np.uint8(15))
-    if known[0] == 1:
-        return np.int32(given[0][row, k])
-    if known[0] == 2:
-        return np.int32(given[1][row, k])
-    return np.int32(given[2][row, k] >> np.uint32(known[1]))
+def as_bytes(array: npt.NDArray[Any]) -> UInt8:
+    """Return codes as their bytes ``[rows, k * bytes of a code]``: one type for all formats."""
+    return array.view(np.uint8)
 
 
 @leaf
-def _take_row(given: Codes, known: Int64, row: int, start: int, found: Int32) -> None:
-    """Read codes of a row; past its end they are zero."""
-    count = min(found.size, known[7] - start) if row < rows_of(given) else 0
+def take_codes(given: UInt8, known: Int64, row: int, start: int, found: Int32) -> None:
+    """Read codes of a row, without the bits that are ignored; past the operand they are zero."""
+    count = np.int64(0)
+    if row < given.shape[0]:
+        count = min(found.size, known[7] - start)
     if known[0] == 0:
         for k in range(count):
-            found[k] = code_at(given, known, row, start + k)
+            byte = given[row, (start + k) >> 1]
+            found[k] = np.int32((byte >> np.uint8(4 * ((start + k) & 1))) & np.uint8(15))
     elif known[0] == 1:
         for k in range(count):
-            found[k] = np.int32(given[0][row, start + k])
+            found[k] = np.int32(given[row, start + k])
     elif known[0] == 2:
         for k in range(count):
-            found[k] = np.int32(given[1][row, start + k])
+            at = 2 * (start + k)
+            found[k] = np.int32(given[row, at]) | (np.int32(given[row, at + 1]) << np.int32(8))
     else:
         for k in range(count):
-            found[k] = np.int32(given[2][row, start + k] >> np.uint32(known[1]))
+            at, code = 4 * (start + k), np.uint32(0)
+            for byte in range(4):
+                code |= np.uint32(given[row, at + byte]) << np.uint32(8 * byte)
+            found[k] = np.int32(code >> np.uint32(known[1]))
     for k in range(count, found.size):
         found[k] = 0
 
@@ -128,7 +112,7 @@ def _relative(code: np.int32, known: Int64, exponent: np.int32) -> np.float32:
 
 @leaf
 def lay_rows(
-    given: Codes, known: Int64, first: int, start: int, taken: Int32, numbers: Float32,
+    given: UInt8, known: Int64, first: int, start: int, taken: Int32, numbers: Float32,
     exponents: Int32, marks: Int32,
 ) -> None:  # fmt: skip
     """Lay out the rows of a block as ``[chunk][pair of rows][k][2]``.
@@ -145,7 +129,7 @@ def lay_rows(
     chunks, pairs, chunk, _ = numbers.shape
     magnitudes = (np.int32(1) << np.int32(known[4])) - np.int32(1)
     for row in range(pairs * ROWS):
-        _take_row(given, known, first + row, start, taken)
+        take_codes(given, known, first + row, start, taken)
         pair, side = row // ROWS, row % ROWS
         for c in range(chunks):
             largest, odd = np.int32(-(1 << 20)), np.int32(0)
@@ -170,7 +154,7 @@ def lay_rows(
 
 @leaf
 def lay_columns(
-    given: Codes, known: Int64, first: int, start: int, taken: Int32, numbers: Float32,
+    given: UInt8, known: Int64, first: int, start: int, taken: Int32, numbers: Float32,
     exponents: Int8, marks: Int32,
 ) -> None:  # fmt: skip
     """Lay out one chunk of 64 columns as ``[k][64]``.
@@ -186,7 +170,7 @@ def lay_columns(
     chunk = numbers.size // COLUMNS
     line = taken[chunk * COLUMNS :]
     for j in range(COLUMNS):
-        _take_row(given, known, first + j, start, line)
+        take_codes(given, known, first + j, start, line)
         for k in range(chunk):
             taken[k * COLUMNS + j] = line[k]
     magnitudes = (np.int32(1) << np.int32(known[4])) - np.int32(1)
