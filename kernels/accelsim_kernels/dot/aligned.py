@@ -13,6 +13,9 @@ infinity, exponents far apart) they leave to ``exact``, element by element.
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -47,7 +50,7 @@ from accelsim_kernels.dot.rounds import (
 from accelsim_kernels.dot.settle import half_of, of_half
 from accelsim_kernels.dot.units import Product
 from accelsim_kernels.fused import bits_of, float_of
-from accelsim_kernels.jit import kernel, leaf, rows_in_threads
+from accelsim_kernels.jit import leaf, rows_in_threads
 from accelsim_kernels.tile import has_vnni
 
 Int8 = npt.NDArray[np.int8]
@@ -57,7 +60,9 @@ UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
 #: Bytes of both operands, facts of their formats ``[2, 8]``, their scales.
 Operands = tuple[UInt8, UInt8, Int64, UInt8, UInt8]
-#: Numbers, exponents, marks and signs of what is laid out.
+#: Numbers, exponents, marks and signs of a block of rows ``[chunks, pairs, chunk, 2]``.
+Block = tuple[Float32, Int32, Int32, Int32]
+#: The same of one chunk, flat; of columns.
 Laid = tuple[Float32, Int32, Int32, Int32]
 LaidColumns = tuple[Float32, Int8, Int32, Int32]
 #: Of a tile: exponents of products, scale, sums, common exponents, lines of operands.
@@ -177,63 +182,86 @@ def _pairs(
             _odd_ones(c, ends, operands, where, rules, lines)
 
 
-@kernel
-def _room(size: int) -> Float32:
-    """Return room for numbers that begins with a cache line, so that no load crosses two."""
-    room = np.empty(size + 16, np.float32)
-    first = (64 - room.ctypes.data % 64) % 64 // 4
-    return room[first : first + size]
+@leaf
+def _lay_block(
+    a: UInt8, known: Int64, scales: UInt8, place: tuple[int, int], rules: Int64, taken: Int32,
+    rows: Block,
+) -> None:  # fmt: skip
+    """Lay out a block of rows, from a row and a K on."""
+    numbers, exponents, marks, sides = rows
+    row, start = place
+    lay_rows(a, known[0], row, start, taken, numbers, exponents, marks)
+    if rules[NARROW]:
+        split_rows(numbers.reshape(-1), sides.reshape(-1))
+    if rules[BLOCK]:
+        for c in range(numbers.shape[0]):
+            block = (start + c * rules[CHUNK]) // rules[BLOCK]
+            if block < scales.shape[1]:
+                add_scales(marks[c].T, scales, row, block)
 
 
-@kernel
-def _aligned(
-    operands: Operands, rules: Int64, out: UInt8, first: int, last: int
-) -> None:
-    a, b, known, row_scales, column_scales = operands
-    depth, columns, chunk, half = known[0, 7], b.shape[0], rules[CHUNK], rules[HALF]
-    chunks = min(max(1, _BLOCK_K // chunk), (depth + chunk - 1) // chunk)
+@leaf
+def _panels(
+    rows: Block, right: LaidColumns, operands: Operands, place: tuple[int, int, int],
+    rules: Int64, state: Float32, tile: Scratch, taken: Int32, out: UInt8,
+) -> None:  # fmt: skip
+    """Take a block of rows through a range of K, 64 columns after 64."""
+    row, start, last = place
+    b, known, scales = operands[1], operands[2], operands[4]
+    chunk, half = rules[CHUNK], rules[HALF]
+    stop = min(known[1, 7], start + rows[0].shape[0] * chunk)
+    for left in range(0, b.shape[0], COLUMNS):
+        _load(out, row, left, state, half)
+        for c in range((stop - start + chunk - 1) // chunk):
+            at = start + c * chunk
+            lay_columns(b, known[1], left, at, taken, right[0], right[1], right[2])
+            if rules[BLOCK]:
+                add_scales(right[2], scales, left, at // rules[BLOCK])
+            if rules[NARROW]:
+                split_columns(right[0], right[3])
+            laid = (
+                rows[0][c].reshape(-1), rows[1][c].reshape(-1), rows[2][c].reshape(-1),
+                rows[3][c].reshape(-1),
+            )  # fmt: skip
+            _pairs(laid, right, operands, (row, left, at), rules, state.reshape(-1), tile)
+        _store(out, row, last, left, state, half)
+
+
+def _lines(kind: type, *shape: int) -> npt.NDArray[Any]:
+    """Return room that begins with a cache line, so that no vector crosses two."""
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    room = np.empty(size + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    return room[first : first + size].view(kind).reshape(shape)
+
+
+def _aligned(operands: Operands, rules: Int64, out: UInt8, first: int, last: int) -> None:
+    """Compute rows of a product in scratch of their own."""
+    depth, chunk = int(operands[2][0, 7]), int(rules[CHUNK])
+    chunks = min(max(1, _BLOCK_K // chunk), -(-depth // chunk))
     pairs = min(_BLOCK_ROWS, last - first + 1) // ROWS
     shape = (chunks, pairs, chunk, ROWS)
-    size = chunks * pairs * chunk * ROWS
-    numbers = _room(size)
-    exponents, sides = _room(size).view(np.int32), _room(size).view(np.int32)
-    marks = np.empty((chunks, pairs * ROWS, 2), np.int32)
+    rows = (
+        _lines(np.float32, *shape), _lines(np.int32, *shape),
+        np.empty((chunks, pairs * ROWS, 2), np.int32), _lines(np.int32, *shape),
+    )  # fmt: skip
     right = (
-        _room(chunk * COLUMNS), _room(chunk * COLUMNS // 4).view(np.int8),
-        np.empty((2, COLUMNS), np.int32), _room(2 * chunk * COLUMNS).view(np.int32),
+        _lines(np.float32, chunk * COLUMNS), _lines(np.int8, chunk * COLUMNS),
+        np.empty((2, COLUMNS), np.int32), _lines(np.int32, 2 * chunk * COLUMNS),
     )  # fmt: skip
     tile = (
-        _room(_TILE // 4).view(np.int8), _room(_TILE), _room(2 * _TILE).view(np.int32),
-        _room(_TILE).view(np.int32), np.empty((2, 3, chunk), np.int32),
+        _lines(np.int8, _TILE), _lines(np.float32, _TILE), _lines(np.int32, 2 * _TILE),
+        _lines(np.int32, _TILE), np.empty((2, 3, chunk), np.int32),
     )  # fmt: skip
-    state = _room(pairs * _TILE)
-    taken = np.empty(max(chunks, COLUMNS + 1) * chunk, np.int32)
-    part = pairs * chunk * ROWS
+    state = _lines(np.float32, pairs * ROWS, COLUMNS)
+    taken = np.empty((COLUMNS + 1) * chunk, np.int32)
+    codes = np.empty(chunks * chunk, np.int32)
+    a, known, scales = operands[0], operands[2], operands[3]
     for row in range(first, last, pairs * ROWS):
         for start in range(0, depth, chunks * chunk):
-            lay_rows(
-                a, known[0], row, start, taken[: chunks * chunk], numbers.reshape(shape),
-                exponents.reshape(shape), marks,
-            )  # fmt: skip
-            if rules[NARROW]:
-                split_rows(numbers, sides)
-            count = min(chunks, (depth - start + chunk - 1) // chunk)
-            if rules[BLOCK]:
-                for c in range(count):
-                    add_scales(marks[c].T, row_scales, row, (start + c * chunk) // rules[BLOCK])
-            for left in range(0, columns, COLUMNS):
-                _load(out, row, left, state.reshape((-1, COLUMNS)), half)
-                for c in range(count):
-                    at = start + c * chunk
-                    lay_columns(b, known[1], left, at, taken, right[0], right[1], right[2])
-                    if rules[BLOCK]:
-                        add_scales(right[2], column_scales, left, at // rules[BLOCK])
-                    if rules[NARROW]:
-                        split_columns(right[0], right[3])
-                    piece = slice(c * part, (c + 1) * part)
-                    rows = (numbers[piece], exponents[piece], marks[c].reshape(-1), sides[piece])
-                    _pairs(rows, right, operands, (row, left, at), rules, state, tile)
-                _store(out, row, last, left, state.reshape((-1, COLUMNS)), half)
+            _lay_block(a, known, scales, (row, start), rules, codes, rows)
+            place = (row, start, last)
+            _panels(rows, right, operands, place, rules, state, tile, taken, out)
 
 
 def _rules(product: Product, path: str) -> Int64:
@@ -242,7 +270,7 @@ def _rules(product: Product, path: str) -> Int64:
     half = made.spill == "fp16"
     floor = -14 if half else -126
     wide = any(fmt.exponent_bits > 5 for fmt in (product.a_format, product.b_format))
-    narrow = path != "portable" and has_vnni() and made.fraction_bits <= 13 
+    narrow = path != "portable" and has_vnni() and made.fraction_bits <= 13
     first = -14 if product.c_format.name == "fp16" else floor
     return np.array(
         [
