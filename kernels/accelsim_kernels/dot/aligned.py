@@ -13,9 +13,6 @@ infinity, exponents far apart) they leave to ``exact``, element by element.
 
 from __future__ import annotations
 
-import math
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +24,7 @@ from accelsim_kernels.dot.operands import (
     facts,
     lay_columns,
     lay_rows,
+    lines,
     split_columns,
     split_rows,
 )
@@ -48,7 +46,7 @@ from accelsim_kernels.dot.rounds import (
     end_two_half,
 )
 from accelsim_kernels.dot.settle import half_of, of_half
-from accelsim_kernels.dot.units import Product
+from accelsim_kernels.dot.units import Path, Product
 from accelsim_kernels.fused import bits_of, float_of
 from accelsim_kernels.jit import leaf, rows_in_threads
 from accelsim_kernels.tile import has_vnni
@@ -227,14 +225,6 @@ def _panels(
         _store(out, row, last, left, state, half)
 
 
-def _lines(kind: type, *shape: int) -> npt.NDArray[Any]:
-    """Return room that begins with a cache line, so that no vector crosses two."""
-    size = math.prod(shape) * np.dtype(kind).itemsize
-    room = np.empty(size + 64, np.uint8)
-    first = -room.ctypes.data % 64
-    return room[first : first + size].view(kind).reshape(shape)
-
-
 def _aligned(operands: Operands, rules: Int64, out: UInt8, first: int, last: int) -> None:
     """Compute rows of a product in scratch of their own."""
     depth, chunk = int(operands[2][0, 7]), int(rules[CHUNK])
@@ -242,18 +232,18 @@ def _aligned(operands: Operands, rules: Int64, out: UInt8, first: int, last: int
     pairs = min(_BLOCK_ROWS, last - first + 1) // ROWS
     shape = (chunks, pairs, chunk, ROWS)
     rows = (
-        _lines(np.float32, *shape), _lines(np.int32, *shape),
-        np.empty((chunks, pairs * ROWS, 2), np.int32), _lines(np.int32, *shape),
+        lines(np.float32, *shape), lines(np.int32, *shape),
+        np.empty((chunks, pairs * ROWS, 2), np.int32), lines(np.int32, *shape),
     )  # fmt: skip
     right = (
-        _lines(np.float32, chunk * COLUMNS), _lines(np.int8, chunk * COLUMNS),
-        np.empty((2, COLUMNS), np.int32), _lines(np.int32, 2 * chunk * COLUMNS),
+        lines(np.float32, chunk * COLUMNS), lines(np.int8, chunk * COLUMNS),
+        np.empty((2, COLUMNS), np.int32), lines(np.int32, 2 * chunk * COLUMNS),
     )  # fmt: skip
     tile = (
-        _lines(np.int8, _TILE), _lines(np.float32, _TILE), _lines(np.int32, 2 * _TILE),
-        _lines(np.int32, _TILE), np.empty((2, 3, chunk), np.int32),
+        lines(np.int8, _TILE), lines(np.float32, _TILE), lines(np.int32, 2 * _TILE),
+        lines(np.int32, _TILE), np.empty((2, 3, chunk), np.int32),
     )  # fmt: skip
-    state = _lines(np.float32, pairs * ROWS, COLUMNS)
+    state = lines(np.float32, pairs * ROWS, COLUMNS)
     taken = np.empty((COLUMNS + 1) * chunk, np.int32)
     codes = np.empty(chunks * chunk, np.int32)
     a, known, scales = operands[0], operands[2], operands[3]
@@ -264,7 +254,7 @@ def _aligned(operands: Operands, rules: Int64, out: UInt8, first: int, last: int
             _panels(rows, right, operands, place, rules, state, tile, taken, out)
 
 
-def _rules(product: Product, path: str) -> Int64:
+def _rules(product: Product, path: Path) -> Int64:
     """Return the arithmetic as integers, in the order of their places above."""
     made = product.arithmetic
     half = made.spill == "fp16"
@@ -281,7 +271,7 @@ def _rules(product: Product, path: str) -> Int64:
     )  # fmt: skip
 
 
-def run_aligned(product: Product, path: str = "auto") -> None:
+def run_aligned(product: Product, path: Path = "auto") -> None:
     """Compute a product of the unit ``aligned``; see ``Product``.
 
     Raises:

@@ -47,7 +47,7 @@ def explain(given: UInt8, known: Int64, row: int, start: int, line: Int32) -> No
 
 
 @leaf
-def _term(significand: np.int64, shift: np.int64) -> np.int64:
+def term(significand: np.int64, shift: np.int64) -> np.int64:
     """Return ``significand * 2^shift``, cut toward zero."""
     magnitude = abs(significand)
     cut = magnitude << max(shift, np.int64(0)) >> min(max(-shift, np.int64(0)), np.int64(63))
@@ -101,9 +101,9 @@ def exact_chunk(
         found = np.int64(left[1, k] + right[1, k]) + extra
         highest = max(highest, found if there else rules[ZERO])
     kept = rules[F] - highest
-    total = _term(-significand if c < 0 else significand, kept + exponent - 23)
+    total = term(-significand if c < 0 else significand, kept + exponent - 23)
     for k in range(left.shape[1]):
         product = np.int64(left[0, k]) * np.int64(right[0, k])
         found = np.int64(left[1, k] + right[1, k]) + extra
-        total += _term(product, kept + found - drop)
+        total += term(product, kept + found - drop)
     return settled(total, -kept, rules[KEPT], rules[HALF])

@@ -8,6 +8,7 @@ the format, and exponents within a byte.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -58,12 +59,20 @@ def as_bytes(array: npt.NDArray[Any]) -> UInt8:
     return array.view(np.uint8)
 
 
+def lines(kind: type, *shape: int) -> npt.NDArray[Any]:
+    """Return room that begins with a cache line, so that no vector crosses two."""
+    size = math.prod(shape) * np.dtype(kind).itemsize
+    room = np.empty(size + 64, np.uint8)
+    first = -room.ctypes.data % 64
+    return room[first : first + size].view(kind).reshape(shape)
+
+
 @leaf
 def take_codes(given: UInt8, known: Int64, row: int, start: int, found: Int32) -> None:
     """Read codes of a row, without the bits that are ignored; past the operand they are zero."""
     count = np.int64(0)
     if row < given.shape[0]:
-        count = min(found.size, known[7] - start)
+        count = max(min(found.size, known[7] - start), 0)
     if known[0] == 0:
         for k in range(count):
             byte = given[row, (start + k) >> 1]

@@ -44,7 +44,7 @@ _INFINITY = 0x7F800000
 F, KEPT, HALF, ZERO, WIDE, CHUNK, FIRST_FLOOR, FLOOR, BLOCK, NARROW = range(10)
 
 
-class _Marks:
+class Marks:
     """Collects which lanes are odd."""
 
     def __init__(self, text: Text) -> None:
@@ -63,7 +63,8 @@ class _Marks:
         return builder.zext(builder.bitcast(builder.load(self.found), I16), I64)
 
 
-def _lanes(text: Text, base: Any, index: Any, kind: Any) -> Lanes:
+def lanes(text: Text, base: Any, index: Any, kind: Any) -> Lanes:
+    """Read 16 lanes that begin with an element."""
     return Lanes(text, text.load(base, index, kind, 4))
 
 
@@ -78,7 +79,7 @@ def _begin(narrow: bool) -> Any:
         kept, zero, wide = (text.same(text.integer(4, number(i))) for i in (F, ZERO, WIDE))
         least = wide.where("!=", 0).choose(wide.of(LEAST), NOTHING)
         lowest = text.same(builder.trunc(floor, I32))
-        marks = _Marks(text)
+        marks = Marks(text)
         for side in range(ROWS):
             row = builder.add(builder.mul(pair, number(2 * ROWS)), number(2 * side))
             line = text.data(2, row, I32)
@@ -90,9 +91,9 @@ def _begin(narrow: bool) -> Any:
                 at = builder.add(column, number(side * COLUMNS))
                 bytes_ = text.load(top, at, _BYTES, 1)
                 found = Lanes(text, builder.sext(bytes_, INTS))
-                offset = base + _lanes(text, columns, column, INTS)
-                odd_column = _lanes(text, columns, builder.add(column, number(COLUMNS)), INTS)
-                magnitude = _lanes(text, c, at, INTS) & 0x7FFFFFFF
+                offset = base + lanes(text, columns, column, INTS)
+                odd_column = lanes(text, columns, builder.add(column, number(COLUMNS)), INTS)
+                magnitude = lanes(text, c, at, INTS) & 0x7FFFFFFF
                 field = magnitude >> 23
                 there, some = found.where(">", NOTHING), magnitude.where("!=", 0)
                 exponent = some.choose((field - 127).largest(lowest), zero)
@@ -146,16 +147,16 @@ def _end(runs: int, half: bool) -> Any:
         ends = text.data(3, number(0), I32)
         kept, fraction = (text.same(text.integer(2, number(i))) for i in (F, KEPT))
         mask = kept.of(-1) << (fraction.of(23) - fraction)
-        marks = _Marks(text)
+        marks = Marks(text)
         with cgutils.for_range(builder, number(ROWS * COLUMNS // LANES)) as loop:
             at = builder.mul(loop.index, number(LANES))
-            end, before = _lanes(text, ends, at, INTS), _lanes(text, c, at, FLOATS)
+            end, before = lanes(text, ends, at, INTS), lanes(text, c, at, FLOATS)
             odd = end.where(">", ODD // 2)
             terms = [(before * power((kept - end).smallest(127))).cut()]
             if runs == 2:
                 second = builder.add(at, number(ROWS * COLUMNS))
-                terms.append(_lanes(text, sums, second, INTS))
-            total = _lanes(text, sums, at, INTS)
+                terms.append(lanes(text, sums, second, INTS))
+            total = lanes(text, sums, at, INTS)
             for term in terms:
                 made = total + term
                 if runs:

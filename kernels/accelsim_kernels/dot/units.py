@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy.typing as npt
 
@@ -14,6 +14,8 @@ from accelsim_kernels.arithmetic import Arithmetic
 from accelsim_kernels.formats import NumberFormat
 
 Array = npt.NDArray[Any]
+#: Which loops: those of any machine, or the fastest that this one has. The bits are the same.
+Path = Literal["auto", "portable"]
 
 
 @dataclass(frozen=True, slots=True)

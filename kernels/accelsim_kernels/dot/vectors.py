@@ -192,6 +192,7 @@ def looped(write: Any, arrays: int, places: int) -> Any:
             4: lambda typing, a, b, c, d: kinds(a, b, c, d),
             6: lambda typing, a, b, c, d, e, f: kinds(a, b, c, d, e, f),
             7: lambda typing, a, b, c, d, e, f, g: kinds(a, b, c, d, e, f, g),
+            5: lambda typing, a, b, c, d, e: kinds(a, b, c, d, e),
             9: lambda typing, a, b, c, d, e, f, g, h, i: kinds(a, b, c, d, e, f, g, h, i),
         }[arrays + places]
     )
