@@ -51,7 +51,12 @@ def bits_fp16(values: Array) -> Array:
 
 
 def nans(codes: Array, name: str) -> npt.NDArray[np.bool_]:
-    """Tell which codes of a format are NaN; of what is no float none is."""
+    """Tell which codes of a format are NaN; of what is no float none is.
+
+    ``bits`` is the IEEE 754 format as wide as the codes.
+    """
+    if name == "bits":
+        return np.asarray(np.isnan(codes.view(f"f{codes.itemsize}")))
     try:
         facts = format_of(SPELLED.get(name, name))
     except ValueError:
