@@ -68,6 +68,8 @@ def _specials(fmt: NumberFormat, overflow: str, missing: int | None, cut: tuple[
     signed, ends = fmt.signed and not fmt.sign_ignored, fmt.specials in ("none", "ieee", "fn")
     whole = not fmt.is_float
     largest = (fmt.largest_code, sign if whole else fmt.largest_code | sign)
+    if fmt.largest_code == 0 and not fmt.has_minus_zero:
+        largest = (0, 0)
     # NaN of a format without one: the largest number (PTX ISA 8.7, cvt), of integers the least.
     nan = fmt.nan_code
     if nan is None:

@@ -282,7 +282,7 @@ def test_published_vectors_are_computed_or_named(reference: Path) -> None:
     assert not any(result.mismatches for result in found.sets)
     by_name = {result.name: result for result in found.sets}
     assert by_name["casts"].rows > 50_000
-    assert by_name["decode_tables"].rows == 6 * 256
+    assert by_name["decode_tables"].rows > 16_000
     # What no kernel computes yet is said, and is no pass.
     assert all(result.not_computed for result in found.sets if not result.passed)
 
