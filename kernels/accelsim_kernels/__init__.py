@@ -14,8 +14,10 @@ from accelsim_kernels.presets import PRESETS, Arithmetic
 
 #: Module → the public names that it defines.
 _MODULES = {
+    "affine": ("choose_parameters", "dequantize_affine", "quantize_affine"),
     "attention": ("attention",),
     "attention_arithmetic": ("ATTENTION_PRESETS", "AttentionArithmetic"),
+    "blocks": ("BLOCK_FORMATS", "dequantize_blocks", "quantize_blocks", "tensor_scale"),
     "cast": ("all_finite", "decode_fp8", "encode_fp8"),
     "codec": ("decode", "encode"),
     "codec_packing": ("pack_codes", "unpack_codes"),
@@ -24,6 +26,7 @@ _MODULES = {
         "PackedInt4", "PackedInt8", "matmul_int4", "matmul_int8", "pack_int4", "unpack_int4",
     ),
     "matmul": ("PackedChain", "matmul_chain", "matmul_fp64"),
+    "microxcaling": ("quantize_elementwise", "quantize_mx"),
     "nonlinear": ("activation", "exp", "softmax"),
     "normalize": ("layer_norm", "rms_norm", "row_sum"),
     "product": ("matmul",),

@@ -31,10 +31,8 @@ def _power(largest: np.uint32, whole: Array, most: np.float32, ceilings: Array) 
             return np.uint32(254)
     field = np.int64(np.uint32(bits + whole[4]) >> np.uint32(23))
     fraction = bits & np.uint32(0x7FFFFF)
-    if divided:
-        return np.uint32(min(field + (fraction > ceilings[field]), 254))
-    found = field + (up and fraction > 0) - np.int64(whole[3])
-    return np.uint32(min(max(found, 0), 255))
+    found = field + (up and fraction > ceilings[field])
+    return np.uint32(min(max(found - (0 if divided else np.int64(whole[3])), 0), 254))
 
 
 @DOOR.inner
