@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from accelsim.validate.catalog import blocks, formats, mma, shipped
+from accelsim.validate.catalog import blocks, formats, mma, requant, shipped, sparse
 from accelsim.validate.catalog.output import Job, Output
 
 OUTPUTS: tuple[Output, ...] = (
-    *shipped.OUTPUTS, *formats.OUTPUTS, *blocks.OUTPUTS, *mma.OUTPUTS,
+    *shipped.OUTPUTS, *formats.OUTPUTS, *blocks.OUTPUTS, *mma.OUTPUTS, *requant.OUTPUTS,
+    *sparse.OUTPUTS,
 )  # fmt: skip
 
 Entries = Mapping[str, Mapping[str, Any]]
