@@ -188,7 +188,7 @@ class Requantization:
         if m.ndim != 1 or m.shape != by.shape:
             raise ValueError(f"multiplier and shift have the shapes {m.shape} and {by.shape}; "
                              "vectors of one length are needed")  # fmt: skip
-        _within("multiplier", m, -(2**31), 2**31 - 1)
+        _within("multiplier", m, 0, 2**31 - 1)
         _within("shift", by, -31, chosen.most_shift)
         if chosen.path == SINGLE:
             half = np.where(m < 0x7FFF0000, (m + (1 << 15)) >> 16, 0x7FFF)
@@ -210,8 +210,8 @@ class Requantization:
         """
         if self.scales.size not in (1, n):
             raise ValueError(f"the requantization has {self.scales.size} factors for {n} columns")
-        table = np.ascontiguousarray(np.broadcast_to(self.table, (3, n)))
-        return table, np.ascontiguousarray(np.broadcast_to(self.scales, (n,)))
+        table = np.broadcast_to(self.table, (3, n)).copy()
+        return table, np.broadcast_to(self.scales, (n,)).copy()
 
     def empty(self, *shape: int) -> Codes:
         """Return room for codes."""

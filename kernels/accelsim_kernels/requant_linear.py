@@ -95,7 +95,7 @@ def zeros_of(name: str, value: ZeroPoints, shift: int, n: int) -> Int32:
     low, high = (0, 255) if shift else (-128, 127)
     if given.size and not (given.min() >= low and given.max() <= high):
         raise ValueError(f"{name} holds {given.min()} to {given.max()}; {low} to {high} is allowed")
-    return np.ascontiguousarray(np.broadcast_to(given.astype(np.int32) - shift, (n,)))
+    return np.broadcast_to(given.astype(np.int32) - shift, (n,)).copy()
 
 
 class _Operands:
@@ -218,7 +218,7 @@ def matmul_int16(a: npt.ArrayLike, b: npt.ArrayLike, bias: npt.ArrayLike | None 
                          "multiply")  # fmt: skip
     n = len(columns)
     added = np.zeros(n, np.int64) if bias is None else vector("bias", bias, np.int64, n)
-    out = np.ascontiguousarray(np.broadcast_to(added, (len(rows), n)))
+    out = np.broadcast_to(added, (len(rows), n)).copy()
     if out.size and rows.shape[1]:
         rows_in_threads(
             lambda first, last: _sums16(rows[first:last], columns, out[first:last]),
