@@ -161,13 +161,27 @@ def sums8(
             _tile8(sums[tile], bias, ones, rows[tile], part * ROWS, flat, at, run, vnni)
 
 
+@leaf
+def _copy_out(sums: Int32, edge: int, streamed: bool, out: Int32) -> None:
+    """Copy the sums ``[tile, 6, 64]`` of a panel to their columns."""
+    columns, flat, rows = out.shape[1], out.reshape(-1), sums.reshape(-1)
+    for i in range(out.shape[0]):
+        if edge + COLUMNS > columns:
+            for j in range(columns - edge):
+                out[i, edge + j] = rows[i * COLUMNS + j]
+        elif streamed:
+            stream_row(flat, i * columns + edge, rows, i * COLUMNS)
+        else:
+            for j in range(COLUMNS):
+                out[i, edge + j] = rows[i * COLUMNS + j]
+
+
 @kernel
 def _product8(
     words: UInt32, panels: Int8, bias: Int32, vnni: bool, streamed: bool, out: Int32, first: int,
     last: int, low: int, high: int,
 ) -> None:  # fmt: skip
-    steps, columns = words.shape[1], out.shape[1]
-    flat, cells = panels.reshape(-1).view(np.int32), out.reshape(-1)
+    steps, flat = words.shape[1], panels.reshape(-1).view(np.int32)
     tiles = min(BLOCK, last - first + ROWS - 1) // ROWS
     rows = np.zeros((tiles, steps * ROWS), np.int32)
     sums = np.empty((tiles, ROWS, COLUMNS), np.int32)
@@ -178,17 +192,7 @@ def _product8(
             pack_rows(words, block + tile * ROWS, rows[tile])
         for panel in range(low, high):
             sums8(rows, count, flat, panel, bias[panel], ones, vnni, sums)
-            edge = panel * COLUMNS
-            for row in range(block, min(last, block + BLOCK)):
-                found = sums[(row - block) // ROWS, (row - block) % ROWS]
-                if edge + COLUMNS > columns:
-                    for j in range(columns - edge):
-                        out[row, edge + j] = found[j]
-                elif streamed:
-                    stream_row(cells, row * columns + edge, found)
-                else:
-                    for j in range(COLUMNS):
-                        out[row, edge + j] = found[j]
+            _copy_out(sums, panel * COLUMNS, streamed, out[block : min(last, block + BLOCK)])
 
 
 @kernel

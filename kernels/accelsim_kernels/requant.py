@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import array
+from accelsim_kernels.fused import float_of
 from accelsim_kernels.jit import DOOR, leaf
 
 Codes = npt.NDArray[Any]
@@ -136,7 +137,8 @@ class Requantization:
     Attributes:
         rule: how sums are multiplied.
         table: multiplier, left shift and right shift of each column ``[3, n]`` or ``[3, 1]``; for
-            the path ``SINGLE`` the right shift is the whole one.
+            the path ``SINGLE`` the right shift is the whole one, for ``FLOAT`` the multiplier is
+            the factor's bits.
         scales: the factors ``[n]`` or ``[1]``, rounded to binary32 for the path ``FLOAT``.
         limits: path, whether nudged, zero point, lowest and highest code.
         format: of the codes.
@@ -198,7 +200,8 @@ class Requantization:
         scales = m * 2.0 ** (by - 31.0) if factors is None else np.asarray(factors, np.float64)
         if chosen.path == FLOAT:
             with np.errstate(over="ignore"):
-                scales = scales.astype(np.float32).astype(np.float64)
+                single = scales.astype(np.float32)
+            scales, table[0] = single.astype(np.float64), single.view(np.int32)
         limits = _limits(chosen, zero_point, format, low, high)
         return cls(chosen, table.astype(np.int32), scales, limits, format)
 
@@ -331,7 +334,7 @@ def requantize_row(
     else:
         least, most = np.float32(low - zero), np.float32(high - zero)
         for j in range(out.size):
-            scaled = np.float32(np.float32(sums[j]) * np.float32(scales[edge + j]))
+            scaled = np.float32(np.float32(sums[j]) * float_of(np.uint32(table[0, edge + j])))
             bounded = min(max(scaled, least), most)
             out[j] = np.int32((bounded + _ROUNDER) - _ROUNDER) + zero
 

@@ -27,7 +27,16 @@ from accelsim_kernels.integer import (
     words_of,
 )
 from accelsim_kernels.jit import kernel, leaf, rows_in_threads
-from accelsim_kernels.requant import Float64, Requantization, requantize, requantize_row
+from accelsim_kernels.requant import (
+    DOUBLE,
+    REAL,
+    SINGLE,
+    Float64,
+    Requantization,
+    requantize,
+    requantize_row,
+)
+from accelsim_kernels.requant_vector import double_row, float_row, real_row, single_row
 from accelsim_kernels.tile import COLUMNS, ROWS
 
 Codes = npt.NDArray[Any]
@@ -45,9 +54,31 @@ _LEAST = 1 << 16
 @leaf
 def _take_off(rows: Int32, zeros: Int32, sums: Int32) -> None:
     """Take the product of each row's sum and each column's zero point off."""
-    for i in range(sums.shape[0]):
-        for j in range(sums.shape[1]):
-            sums[i, j] = np.int32(sums[i, j] - np.int32(rows[i] * zeros[j]))
+    for i in range(rows.size):
+        row = rows[i]
+        for j in range(zeros.size):
+            sums[i, j] = np.int32(sums[i, j] - np.int32(row * zeros[j]))
+
+
+@leaf
+def _write_out(
+    sums: Int32, table: Int32, scales: Float64, limits: Int32, edge: int, out: Codes
+) -> None:
+    """Turn the sums of a panel into codes: 64 at once where there are as many."""
+    path, n, flat = limits[0], table.shape[1], table.reshape(-1)
+    end = min(edge + COLUMNS, out.shape[1])
+    for i in range(out.shape[0]):
+        found, codes = sums[i], out[i, edge:end]
+        if codes.size < COLUMNS or limits[1]:
+            requantize_row(found, table, scales, limits, edge, codes)
+        elif path == DOUBLE:
+            double_row(found, flat, n, scales, limits, edge, codes)
+        elif path == SINGLE:
+            single_row(found, flat, n, scales, limits, edge, codes)
+        elif path == REAL:
+            real_row(found, flat, n, scales, limits, edge, codes)
+        else:
+            float_row(found, flat, n, scales, limits, edge, codes)
 
 
 @kernel
@@ -57,10 +88,11 @@ def _layer8(
 ) -> None:  # fmt: skip
     """Fill the part ``first row, last row, first panel, last panel, whether VNNI`` of a layer."""
     first, last, low, high, vnni = part[0], part[1], part[2], part[3], part[4] != 0
-    flat, columns = panels.reshape(-1).view(np.int32), out.shape[1]
+    flat = panels.reshape(-1).view(np.int32)
     tiles = (min(BLOCK, last - first) + ROWS - 1) // ROWS
     packed = np.zeros((tiles, words.shape[1] * ROWS), np.int32)
     sums = np.empty((tiles, ROWS, COLUMNS), np.int32)
+    cells = sums.reshape(tiles * ROWS, COLUMNS)
     ones = np.ones(COLUMNS, np.float32)
     for block in range(first, last, BLOCK):
         count = min(tiles, (last - block + ROWS - 1) // ROWS)
@@ -68,13 +100,10 @@ def _layer8(
             pack_rows(words, block + tile * ROWS, packed[tile])
         for panel in range(low, high):
             sums8(packed, count, flat, panel, bias[panel], ones, vnni, sums)
-            edge, end = panel * COLUMNS, min(columns, (panel + 1) * COLUMNS)
-            for row in range(block, min(last, block + BLOCK)):
-                found = sums[(row - block) // ROWS, (row - block) % ROWS]
-                if rows.size:
-                    for j in range(end - edge):
-                        found[j] = np.int32(found[j] - np.int32(rows[row] * zeros[edge + j]))
-                requantize_row(found, table, scales, limits, edge, out[row, edge:end])
+            edge, end = panel * COLUMNS, min(last, block + BLOCK)
+            if rows.size:
+                _take_off(rows[block:end], zeros[edge : edge + COLUMNS], cells)
+            _write_out(cells, table, scales, limits, edge, out[block:end])
 
 
 def signed(name: str, value: npt.ArrayLike) -> tuple[Int8, int]:

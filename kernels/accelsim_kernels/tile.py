@@ -188,7 +188,7 @@ def _data(context: Any, builder: Any, kind: Any, value: Any, offset: Any, elemen
 
 
 def _row_stream() -> Any:
-    """Return ``stream(out, at, row)``: 64 integers to ``out[at:]``, past the caches.
+    """Return ``stream(out, at, sums, place)``: 64 integers to ``out[at:]``, past the caches.
 
     A result that no cache holds is otherwise read before it is written, which takes as long as the
     writing itself. ``out[at:]`` begins with a cache line. What is written is seen by other threads
@@ -198,7 +198,7 @@ def _row_stream() -> Any:
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kinds, vector = signature.args, ir.VectorType(_I32, _LANES)
         out = _data(context, builder, kinds[0], args[0], args[1], _I32)
-        row = _data(context, builder, kinds[2], args[2], _number(0), _I32)
+        row = _data(context, builder, kinds[2], args[2], args[3], _I32)
         mark = builder.module.add_metadata([ir.Constant(_I32, 1)])
         for v in range(_VECTORS):
             place = [_number(v * _LANES)]
@@ -210,8 +210,8 @@ def _row_stream() -> Any:
             stored.set_metadata("nontemporal", mark)
         return context.get_dummy_value()
 
-    def typer(typingctx: Any, out: Any, at: Any, row: Any) -> Any:
-        return types.void(out, types.int64, row), codegen
+    def typer(typingctx: Any, out: Any, at: Any, sums: Any, place: Any) -> Any:
+        return types.void(out, types.int64, sums, types.int64), codegen
 
     return intrinsic(typer)
 
