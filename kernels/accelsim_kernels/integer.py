@@ -47,7 +47,7 @@ _LINE = 64
 #: Bytes of a result from which on it is written past the caches.
 _STREAMED = 1 << 20
 #: Rows whose codes are laid out together: weights are read from memory once for all of them.
-BLOCK = 192
+BLOCK = 384
 #: Words of K whose weights, 32 KiB to a panel, stay in the first cache while the rows pass.
 _PART = 128
 #: Least rows of a thread.
@@ -148,7 +148,7 @@ def _tile8(
         dot4_tile(sums, bias, ones, left, at, flat, place, steps)
 
 
-@DOOR.inner
+@leaf
 def sums8(
     rows: Int32, count: int, flat: Int32, panel: int, bias: Int32, ones: Float32, vnni: bool,
     sums: Int32,
@@ -195,12 +195,25 @@ def _product8(
             _copy_out(sums, panel * COLUMNS, streamed, out[block : min(last, block + BLOCK)])
 
 
+@leaf
+def _group4(
+    rows: Int32, weights: Int32, start: Int32, scale: Float32, vnni: bool, acc: Float32
+) -> None:
+    """Add a group of K, scaled, to tiles ``[tile, 6, 64]`` of rows ``[tile, 6 k/4]``."""
+    steps = rows.shape[1] // ROWS
+    for tile in range(rows.shape[0]):
+        if vnni:
+            dot4_group_vnni(acc[tile], start, scale, rows[tile], 0, weights, 0, steps)
+        else:
+            dot4_group(acc[tile], start, scale, rows[tile], 0, weights, 0, steps)
+
+
 @kernel
 def _product4(
     words: UInt32, packed: UInt8, bias: Int32, scales: Float32, vnni: bool, out: Float32,
     first: int, last: int, low: int, high: int,
 ) -> None:  # fmt: skip
-    groups, steps, columns = words.shape[1], words.shape[2], out.shape[1]
+    groups, steps = words.shape[1], words.shape[2]
     count = (last - first + ROWS - 1) // ROWS
     rows = np.zeros((groups, count, steps * ROWS), np.int32)
     for number in range(groups):
@@ -209,22 +222,16 @@ def _product4(
     codes = np.empty(steps * COLUMNS * 4, np.int8)
     weights = codes.view(np.int32)
     acc = np.empty((count, ROWS, COLUMNS), np.float32)
+    cells = acc.reshape(count * ROWS, COLUMNS)
     for panel in range(low, high):
         acc[:] = np.float32(0)
         for number in range(groups):
             _unpack_nibbles(packed[panel, number], codes)
             start, scale = bias[panel, number], scales[panel, number]
-            for tile in range(count):
-                left = rows[number, tile]
-                if vnni:
-                    dot4_group_vnni(acc[tile], start, scale, left, 0, weights, 0, steps)
-                else:
-                    dot4_group(acc[tile], start, scale, left, 0, weights, 0, steps)
+            _group4(rows[number], weights, start, scale, vnni, acc)
         edge = panel * COLUMNS
-        for row in range(first, last):
-            tile, i = (row - first) // ROWS, (row - first) % ROWS
-            for j in range(min(COLUMNS, columns - edge)):
-                out[row, edge + j] = acc[tile, i, j]
+        width = min(COLUMNS, out.shape[1] - edge)
+        out[first:last, edge : edge + width] = cells[: last - first, :width]
 
 
 def words_of(codes: Int8, group: int, multiple: int) -> UInt32:

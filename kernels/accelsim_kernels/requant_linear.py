@@ -52,6 +52,15 @@ _LEAST = 1 << 16
 
 
 @leaf
+def _row_sums(a: Int8, out: Int32) -> None:
+    for i in range(a.shape[0]):
+        total = np.int32(0)
+        for k in range(a.shape[1]):
+            total += np.int32(a[i, k])
+        out[i] = total
+
+
+@leaf
 def _take_off(rows: Int32, zeros: Int32, sums: Int32) -> None:
     """Take the product of each row's sum and each column's zero point off."""
     for i in range(rows.size):
@@ -151,7 +160,8 @@ class _Operands:
         self.start = start.astype(np.int32).reshape(-1, COLUMNS)
         self.rows = np.zeros(0, np.int32)
         if self.zeros.any():
-            self.rows = self.a.sum(axis=1, dtype=np.int32)
+            self.rows = np.empty(len(self.a), np.int32)
+            _row_sums(self.a, self.rows)
 
     @property
     def shape(self) -> tuple[int, int]:
