@@ -8,8 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from tests.kernels import make_vectors
-
 #: An output of every set that ships.
 OUTPUTS = {
     "int8": "c1__sums", "int4": "c2__sums", "sparse24_int8": "c1__keep", "bf16": "tiny__sums",
@@ -23,17 +21,17 @@ def change(path: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     with np.load(path) as data:
         arrays = {name: data[name] for name in data.files}
     edit(arrays)
-    path.write_bytes(make_vectors.npz(arrays))
+    np.savez(path, **arrays)
 
 
-def flip(path: Path, array: str) -> list[int]:
-    """Flip the last bit of an element in the middle of an array, and return its place."""
+def flip(path: Path, array: str, place: int | None = None) -> list[int]:
+    """Flip the last bit of an element, of the middle one if none is said; return its place."""
     with np.load(path) as data:
         shape = data[array].shape
-        middle = data[array].size // 2
+        at = data[array].size // 2 if place is None else place
 
     def edit(arrays: dict[str, Any]) -> None:
-        arrays[array].reshape(-1)[middle : middle + 1].view(np.uint8)[0] ^= 1
+        arrays[array].reshape(-1)[at : at + 1].view(np.uint8)[0] ^= 1
 
     change(path, edit)
-    return [int(i) for i in np.unravel_index(middle, shape)]
+    return [int(i) for i in np.unravel_index(at, shape)]
