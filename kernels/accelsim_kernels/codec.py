@@ -152,7 +152,7 @@ def _noise(x: Array, random: bool, bits: npt.ArrayLike | None, count: int) -> Ar
         raise ValueError(
             f"bits is {drawn.dtype} {drawn.shape}, unsigned integers {x.shape} are needed"
         )
-    if drawn.size and int(drawn.max()) >> count:
+    if drawn.size and count < 8 * drawn.itemsize and int(drawn.max()) >> count:
         raise ValueError(f"bits holds {int(drawn.max())}, which {count} bits do not")
     return np.ascontiguousarray(drawn).reshape(-1)
 
