@@ -28,6 +28,7 @@ from accelsim.cli import (
     simulate,
     specs,
     validate,
+    vectors,
 )
 from accelsim.errors import AccelsimError, FileError
 from accelsim.version import __version__
@@ -144,6 +145,7 @@ app.command()(predict.predict)
 app.command()(compare.compare)
 app.command()(report.report)
 app.command()(validate.validate)
+app.command()(vectors.vectors)
 app.command()(scalesim.scalesim)
 app.add_typer(specs.app, name="specs")
 app.add_typer(replay.app, name="replay")

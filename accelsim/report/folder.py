@@ -35,7 +35,9 @@ def check_reports(folder: str | Path, names: Collection[str]) -> None:
         raise OutputError(f"{target}: holds {foreign[0]}, which is no report; move it away first")
 
 
-def write_reports(folder: str | Path, texts: Mapping[str, str], names: Collection[str]) -> Path:
+def write_reports(
+    folder: str | Path, texts: Mapping[str, str | bytes], names: Collection[str]
+) -> Path:
     """Write files into a folder, which then holds all of them or what it held.
 
     Args:
@@ -54,7 +56,8 @@ def write_reports(folder: str | Path, texts: Mapping[str, str], names: Collectio
             fresh = aside / "new"
             fresh.mkdir()
             for name, text in texts.items():
-                (fresh / name).write_text(text, encoding="utf-8", newline="\n")
+                # Bytes, so that a line ends the same way everywhere.
+                (fresh / name).write_bytes(text if isinstance(text, bytes) else text.encode())
             swap(fresh, target, aside / "old")
     except OSError as error:
         raise OutputError(f"{target}: cannot be written: {error.strerror or error}") from error

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from accelsim.validate.catalog import blocks, formats, mma, requant, shipped, sparse
+from accelsim.validate.catalog import blocks, formats, mma, requant, rtl, shipped, sparse
 from accelsim.validate.catalog.output import Job, Output
 
 OUTPUTS: tuple[Output, ...] = (
     *shipped.OUTPUTS, *formats.OUTPUTS, *blocks.OUTPUTS, *mma.OUTPUTS, *requant.OUTPUTS,
-    *sparse.OUTPUTS,
+    *rtl.OUTPUTS, *sparse.OUTPUTS,
 )  # fmt: skip
 
 Entries = Mapping[str, Mapping[str, Any]]

@@ -8,8 +8,8 @@ is too large is infinite in either rounding. After ``depth`` products, where the
 one array for the next, and at the end, it is rounded to the format ``spill``: nearest, ties to
 even. C enters the first sum as it is. A chunk ends where K or a depth ends.
 
-What is no number: the bits that the processor's fused multiply-add gives where that computes the
-sums (binary32 and binary64, nothing cut), else 0x7FFFFFFF or 0x7FFF.
+A sum that is no number is 0x7FFFFFFF or 0x7FFF; in binary64 it has the bits that the processor's
+fused multiply-add gives it (x86: those of the operand that is no number, else 0xFFF8 and zeros).
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ def run_chain(product: Product) -> None:
     rules = (mine, Rounding.of(spill))
     if chunk == 1 and mine == Rounding.of(accumulator) and accumulator.name in _NATIVE:
         found = _native(a, b, c, depth, rules[1], _NATIVE[accumulator.name])
-        product.out[...] = codes_of(found, spill.name, keep_nans=True)
+        product.out[...] = codes_of(found, spill.name, keep_nans=spill.name == "fp64")
     else:
         found = _slow(a, b, c, (chunk, depth), rules)
         product.out[...] = codes_of(found, spill.name)
