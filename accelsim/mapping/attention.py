@@ -59,7 +59,9 @@ def _candidates(workload: AttentionWorkload, machine: Machine) -> Iterator[Ints]
     together = sorted({most, *(h for h in range(1, most + 1) if array.count % h == 0)})
     splits = [(heads, array.count // heads) for heads in together]
     queries = [min(block, workload.queries) for block in _BLOCKS]
-    keys = [min(block, workload.keys) for block in _BLOCKS]
+    # Where the chip's arithmetic has blocks, values depend on them: the plan has the same.
+    fixed = machine.arch.attends.block
+    keys = [min(block, workload.keys) for block in ((fixed,) if fixed else _BLOCKS)]
     flows = [DATAFLOWS.index(name) for name in array.dataflows]
     resident = (0, 1) if machine.levels_used > 1 else (0,)
     for flow, split, *blocks in product(

@@ -8,6 +8,7 @@ from typing import Literal
 
 from accelsim.errors import InputError
 from accelsim.spec.arch import ArchSpec
+from accelsim_kernels.attention_arithmetic import ATTENTION_PRESETS, AttentionArithmetic
 from accelsim_kernels.presets import PRESETS, Arithmetic
 
 #: How values are computed: ``exact`` in the chip's arithmetic, ``sampled`` that on chosen tokens
@@ -31,12 +32,14 @@ class ChipNumerics:
         modes: arithmetic of its arrays by format of activation and weight.
         lanes: partial sums that its vector unit keeps while it reduces a row.
         ideal: products in the host's own arithmetic, as fast as it goes.
+        attention: how attention is computed.
     """
 
     name: str
     modes: Mapping[tuple[str, str], Arithmetic]
     lanes: int
     ideal: bool = False
+    attention: AttentionArithmetic = ATTENTION_PRESETS["whole_row"]
 
     def arithmetic(self, activation: str, weight: str) -> Arithmetic:
         """Return the arithmetic of a product; what no array takes runs on the vector lanes.
@@ -56,7 +59,9 @@ class ChipNumerics:
     def signature(self) -> str:
         """What decides the bits of a result beside the recipe and the length of K."""
         modes = [f"{a}x{w}:{how.name}" for (a, w), how in sorted(self.modes.items())]
-        return ";".join([*modes, f"rows:{self.lanes}", f"else:{CHAIN}"])
+        return ";".join(
+            [*modes, f"rows:{self.lanes}", f"attention:{self.attention.name}", f"else:{CHAIN}"]
+        )
 
 
 def numerics_of(arch: ArchSpec, ideal: bool = False) -> ChipNumerics:
@@ -75,7 +80,7 @@ def numerics_of(arch: ArchSpec, ideal: bool = False) -> ChipNumerics:
                     f"{arch.name}: arrays add up {pair[0]} x {pair[1]} in different ways "
                     f"({modes[pair].name}, {arithmetic.name}): bits would depend on the mapping"
                 )
-    return ChipNumerics(arch.name, modes, arch.vector.lanes, ideal)
+    return ChipNumerics(arch.name, modes, arch.vector.lanes, ideal, arch.attends)
 
 
 def reference() -> ChipNumerics:

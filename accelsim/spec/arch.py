@@ -8,9 +8,11 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from accelsim.spec.attention import AttentionName, AttentionSpec, planned
 from accelsim.spec.compute import ArraySpec, ConversionSpec, VectorSpec
 from accelsim.spec.memory import DispatchSpec, DmaSpec, DramSpec, MemorySpec
 from accelsim.spec.quantity import Hertz, Section
+from accelsim_kernels.attention_arithmetic import AttentionArithmetic
 
 
 class Technology(Section):
@@ -44,6 +46,10 @@ class ArchSpec(Section):
     arrays: tuple[ArraySpec, ...] = Field(min_length=1)
     vector: VectorSpec
     conversions: ConversionSpec
+    attention: AttentionName | AttentionSpec = Field(
+        default="whole_row",
+        description="How attention is computed: a preset of accelsim_kernels, or one with changes.",
+    )
     memories: tuple[MemorySpec, ...] = Field(min_length=1, max_length=4)
     dram: DramSpec
     dma: DmaSpec
@@ -57,6 +63,19 @@ class ArchSpec(Section):
             if len(set(names)) != len(names):
                 raise ValueError(f"two {kind} have the same name: {', '.join(names)}")
         return self
+
+    @model_validator(mode="after")
+    def _attention_is_planned(self) -> ArchSpec:
+        try:
+            planned(self.attention)
+        except ValueError as error:
+            raise ValueError(f"attention: {error}") from None
+        return self
+
+    @property
+    def attends(self) -> AttentionArithmetic:
+        """The arithmetic of attention; its blocks are those of the plans."""
+        return planned(self.attention)
 
     @model_validator(mode="after")
     def _levels_grow(self) -> ArchSpec:

@@ -12,7 +12,6 @@ from accelsim_kernels.attention_scores import (
     Masks,
     Place,
     Rules,
-    Span,
     bend,
     clear,
     copy,
@@ -38,7 +37,6 @@ from accelsim_kernels.rounding import round_all
 
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
-Int64 = npt.NDArray[np.int64]
 Bool = npt.NDArray[np.bool_]
 
 #: What the depth of values is a multiple of.
@@ -56,21 +54,18 @@ class _Head(NamedTuple):
 class _Scratch(NamedTuple):
     """Of six queries.
 
-    Themselves, scores, keys seen by each and by all, the orders of their maxima, what their sums
-    are rescaled by, sums of probabilities, sums of values, those of one block, how many parts
-    a row has, and results and logarithms of parts ``[row * parts + part]``.
+    Themselves; scores; keys seen by each, and by all in the last row; orders of the maxima so far
+    and of a block, and how many parts a row has; what sums are rescaled by, and sums of
+    probabilities; sums of values, below them those of one block; results of parts
+    ``[row * parts + part]``, and their logarithms beside room for their weights.
     """
 
     few: Float32
     scores: Float32
     seen: Bool
-    shared: Bool
     largest: Int32
-    rescale: Float32
     totals: Float32
     sums: Float32
-    fresh: Float32
-    filled: Int64
     parts: Float32
     logs: Float32
 
@@ -101,23 +96,25 @@ def _add_up(scores: Float32, low: int, high: int, totals: Float32) -> None:
 
 
 @leaf
-def _share(seen: Bool, shared: Bool) -> None:
+def _share(seen: Bool, count: int) -> None:
     """Write which keys all queries see."""
+    shared = seen[ROWS]
     for j in range(shared.size):
         shared[j] = seen[0, j]
-    for r in range(1, seen.shape[0]):
+    for r in range(1, count):
         for j in range(shared.size):
             shared[j] &= seen[r, j]
 
 
 @leaf
-def _mix(own: _Scratch, sums: Float32, values: Float32, count: int, span: Span) -> None:
+def _mix(
+    sums: Float32, scores: Float32, seen: Bool, values: Float32, count: int, low: int, high: int
+) -> None:
     """Add up values: runs of keys that all queries see in tiles, other keys one by one."""
-    scores, seen = own.scores, own.seen
-    at, high = span
+    at = low
     while at < high:
         run = at
-        while run < high and own.shared[run]:
+        while run < high and seen[ROWS, run]:
             run += 1
         chain_columns(sums, scores, at, values, at, run - at)
         if run < high:
@@ -129,71 +126,59 @@ def _mix(own: _Scratch, sums: Float32, values: Float32, count: int, span: Span) 
 
 
 @leaf
-def _soften(own: _Scratch, count: int, span: Span, steps: Steps) -> None:
+def _soften(own: _Scratch, count: int, low: int, high: int, steps: Steps) -> None:
     """Turn the scores of a block into probabilities; rescale and add to the sums of them."""
-    low, high = span
+    maxima, news = own.largest[0], own.largest[1]
+    factors, totals = own.totals[0], own.totals[1]
     for r in range(count):
-        scores, seen = own.scores[r, low:high], own.seen[r, low:high]
-        new = largest_of(scores, seen)
-        own.rescale[r] = np.float32(-1)  # no key of the block is seen: nothing of the row moves
-        if new == NONE:
+        news[r] = largest_of(own.scores[r, low:high], own.seen[r, low:high])
+    advance(maxima, news, steps, factors)
+    for r in range(count):
+        scores = own.scores[r, low:high]
+        if news[r] == NONE:
             for j in range(scores.size):
                 scores[j] = np.float32(0)
-            continue
-        own.largest[r], own.rescale[r] = advance(own.largest[r], new, steps)
-        own.totals[r] *= own.rescale[r]
-        weigh(scores, seen, of_order(own.largest[r]), steps)
+        else:
+            totals[r] *= factors[r]
+            weigh(scores, own.seen[r, low:high], of_order(maxima[r]), steps)
     if not steps.rounded_sums:
-        _add_up(own.scores, low, high, own.totals)
+        _add_up(own.scores, low, high, totals)
     for r in range(count):
         round_probabilities(own.scores[r, low:high], steps)
     if steps.rounded_sums:
-        _add_up(own.scores, low, high, own.totals)
+        _add_up(own.scores, low, high, totals)
 
 
 @leaf
-def _rescale(own: _Scratch, count: int, added: bool) -> None:
-    """Rescale the sums of values of the rows that see a key of the block, and add its sums."""
+def _rescale(sums: Float32, factors: Float32, count: int, added: bool) -> None:
+    """Rescale the sums of rows that see a key of the block, and add those of the block."""
     for r in range(count):
-        factor = own.rescale[r]
-        if factor == np.float32(-1):
+        if factors[r] == np.float32(-1):
             continue
         if added:
-            for d in range(own.sums.shape[1]):
-                own.sums[r, d] = fma32(own.sums[r, d], factor, own.fresh[r, d])
-        elif factor != np.float32(1):
-            for d in range(own.sums.shape[1]):
-                own.sums[r, d] = own.sums[r, d] * factor
+            for d in range(sums.shape[1]):
+                sums[r, d] = fma32(sums[r, d], factors[r], sums[ROWS + r, d])
+        elif factors[r] != np.float32(1):
+            for d in range(sums.shape[1]):
+                sums[r, d] = sums[r, d] * factors[r]
 
 
 @leaf
-def _block(own: _Scratch, values: Float32, count: int, span: Span, steps: Steps) -> None:
+def _block(own: _Scratch, values: Float32, count: int, low: int, high: int, steps: Steps) -> None:
     """Attend one block of keys."""
-    _soften(own, count, span, steps)
+    _soften(own, count, low, high, steps)
+    if not steps.added:
+        _rescale(own.sums, own.totals[0], count, steps.added)
+    top = ROWS if steps.added else 0
+    target = own.sums[top : top + ROWS]
     if steps.added:
-        clear(own.fresh)
-        _mix(own, own.fresh, values, count, span)
-        _rescale(own, count, True)
-    else:
-        _rescale(own, count, False)
-        _mix(own, own.sums, values, count, span)
+        clear(target)
+    _mix(target, own.scores, own.seen, values, count, low, high)
+    if steps.added:
+        _rescale(own.sums, own.totals[0], count, steps.added)
     if steps.accumulator:
         for r in range(count):
             round_all(own.sums[r], steps.accumulator, own.sums[r])
-
-
-@leaf
-def _blocks(own: _Scratch, values: Float32, count: int, span: Span, steps: Steps) -> None:
-    """Attend the keys of a part, block by block."""
-    low, high = span
-    for r in range(ROWS):
-        own.largest[r], own.totals[r] = NONE, np.float32(0)
-    clear(own.sums)
-    size = steps.block if steps.block else high
-    first, behind = low // size, (high + size - 1) // size
-    for number in range(first, behind):
-        n = first + behind - 1 - number if steps.descending else number
-        _block(own, values, count, (max(low, n * size), min(high, (n + 1) * size)), steps)
 
 
 @leaf
@@ -208,32 +193,51 @@ def part_keys(behind: int, steps: Steps) -> int:
 
 
 @leaf
-def _parts(own: _Scratch, values: Float32, count: int, span: Span, steps: Steps) -> None:
-    """Attend part by part, and keep the results of those in which a row sees a key."""
-    low, high = span
-    most, size = own.logs.size // ROWS, part_keys(high, steps)
-    for r in range(count):
-        own.filled[r] = 0
-    for part in range(low // size, (high + size - 1) // size):
-        _blocks(own, values, count, (max(low, part * size), min(high, (part + 1) * size)), steps)
-        for r in range(count):
-            if own.largest[r] != NONE:
-                row = r * most + own.filled[r]
-                own.logs[row] = log_sum(own.largest[r], own.totals[r], steps)
-                normalize(own.sums[r], own.totals[r], steps, 0, own.parts[row])
-                own.filled[r] += 1
+def _finish(own: _Scratch, r: int, steps: Steps, result: int, out: Float32) -> None:
+    """Write a row as its last part leaves it; one that sees no key stays zero."""
+    if own.largest[0, r] != NONE:
+        normalize(own.sums[r], own.totals[1, r], steps, result, out)
 
 
 @leaf
-def _finish(own: _Scratch, r: int, steps: Steps, result: int, out: Float32) -> None:
-    """Write a row of the result; one that sees no key stays zero."""
-    most = own.logs.size // ROWS
-    if most:
-        top, behind = r * most, r * most + own.filled[r]
-        if top < behind:
-            merge(own.parts[top:behind], own.logs[top:behind], steps, result, out)
-    elif own.largest[r] != NONE:
-        normalize(own.sums[r], own.totals[r], steps, result, out)
+def _keep(own: _Scratch, count: int, filled: Int32, steps: Steps) -> None:
+    """Keep the results of a part for the rows that see a key of it."""
+    most = own.logs.shape[1] // ROWS
+    for r in range(count):
+        if own.largest[0, r] != NONE:
+            row = r * most + filled[r]
+            own.logs[0, row] = log_sum(own.largest[0, r], own.totals[1, r], steps)
+            _finish(own, r, steps, 0, own.parts[row])
+            filled[r] += 1
+
+
+@leaf
+def _parts(own: _Scratch, values: Float32, count: int, low: int, high: int, steps: Steps) -> None:
+    """Attend part by part, of which there is one where keys are not split, and block by block."""
+    part, filled = part_keys(high, steps), own.largest[2]
+    size = steps.block if steps.block else part
+    for r in range(ROWS):
+        filled[r] = 0
+    for start in range(low // part * part, high, part):
+        for r in range(ROWS):
+            own.largest[0, r], own.totals[1, r] = NONE, np.float32(0)
+        clear(own.sums)
+        left, right = max(low, start), min(high, start + part)
+        first, behind = left // size, (right + size - 1) // size
+        for number in range(first, behind):
+            n = first + behind - 1 - number if steps.descending else number
+            _block(own, values, count, max(left, n * size), min(right, (n + 1) * size), steps)
+        if own.logs.size:
+            _keep(own, count, filled, steps)
+
+
+@leaf
+def _join(own: _Scratch, r: int, steps: Steps, result: int, out: Float32) -> None:
+    """Merge the parts of a row; one that sees no key stays zero."""
+    filled, top = own.largest[2, r], r * (own.logs.shape[1] // ROWS)
+    if filled > 0:
+        logs, weights = own.logs[0, top : top + filled], own.logs[1, top : top + filled]
+        merge(own.parts[top : top + filled], logs, weights, steps, result, out)
 
 
 @leaf
@@ -265,13 +269,13 @@ def _six(
         if steps.scores:
             round_all(own.scores[r, :keys], steps.scores, own.scores[r, :keys])
         bend(own.scores[r, :keys], where, rules, masks.added)
-    _share(own.seen[:count], own.shared)
-    if own.logs.size:
-        _parts(own, head.values, count, (low, high), steps)
-    else:
-        _blocks(own, head.values, count, (low, high), steps)
+    _share(own.seen, count)
+    _parts(own, head.values, count, low, high, steps)
     for r in range(count):
-        _finish(own, r, steps, rules.result, out[i + r])
+        if own.logs.size:
+            _join(own, r, steps, rules.result, out[i + r])
+        else:
+            _finish(own, r, steps, rules.result, out[i + r])
 
 
 @kernel
@@ -280,16 +284,12 @@ def _scratch(depth: int, keys: int, width: int, parts: int) -> _Scratch:
     return _Scratch(
         np.zeros((ROWS, depth), np.float32),
         np.zeros((ROWS, keys), np.float32),
-        np.zeros((ROWS, keys), np.bool_),
-        np.zeros(keys, np.bool_),
-        np.zeros(ROWS, np.int32),
-        np.zeros(ROWS, np.float32),
-        np.zeros(ROWS, np.float32),
-        np.zeros((ROWS, width), np.float32),
-        np.zeros((ROWS, width), np.float32),
-        np.zeros(ROWS, np.int64),
+        np.zeros((ROWS + 1, keys), np.bool_),
+        np.zeros((3, ROWS), np.int32),
+        np.zeros((2, ROWS), np.float32),
+        np.zeros((2 * ROWS, width), np.float32),
         np.zeros((ROWS * parts, width), np.float32),
-        np.zeros(ROWS * parts, np.float32),
+        np.zeros((2, ROWS * parts), np.float32),
     )
 
 
@@ -314,7 +314,7 @@ def attend(
             turn_keys(k[b, h // group], panels)
             copy(v[b, h // group], values)
         head = _Head(q[b, h], panels, values)
-        i = 0
+        i = np.int64(0)
         while i < q.shape[2]:
             count = _together(i, q.shape[2], keys, rules, steps)
             _six(head, (b, h, i), count, rules, steps, masks, own, keys, out[b, h])

@@ -84,22 +84,11 @@ def _half(x: np.float32) -> np.float32:
 
 
 @leaf
-def power(x: np.float32, kind: int) -> np.float32:
-    """Return the power of one exponent; ``kind`` counts ``EXPONENTIALS``."""
-    if kind == 0:
-        return np.float32(exp64(np.float64(x)))
-    if kind == 1:
-        return np.float32(exp64(np.float64(x) * _LN2))
-    if kind == 2:
-        return _cubic(x)
-    if kind == 3:
-        return _looked_up(x)
-    return _half(np.float32(exp64(np.float64(_half(x)) * _LN2)))
-
-
-@leaf
 def power_all(x: Float32, kind: int) -> None:
-    """Replace exponents by powers. One loop per kind: a branch inside would stop vectors."""
+    """Replace exponents by powers; ``kind`` counts ``EXPONENTIALS``.
+
+    One loop per kind: a branch inside would stop vectors.
+    """
     if kind == 0:
         for j in range(x.size):
             x[j] = np.float32(exp64(np.float64(x[j])))

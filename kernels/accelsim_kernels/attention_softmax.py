@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from accelsim_kernels.attention_exponential import log64, power, power_all
+from accelsim_kernels.attention_exponential import log64, power_all
 from accelsim_kernels.fused import bits_of, divide32, float_of, fma32, of_order, order_of
 from accelsim_kernels.jit import leaf
 from accelsim_kernels.rounding import round_all, rounded
@@ -62,23 +62,27 @@ def largest_of(scores: Float32, seen: Bool) -> np.int32:
 
 
 @leaf
-def _apart(low: np.float32, high: np.float32, steps: Steps) -> np.float32:
-    """Return the exponent of ``low`` against ``high``."""
-    difference = low - high
-    return difference * steps.factor if steps.power else difference
+def advance(old: Int32, new: Int32, steps: Steps, factors: Float32) -> None:
+    """Move the maxima of six rows, and write what their sums so far are multiplied by.
 
-
-@leaf
-def advance(old: np.int32, new: np.int32, steps: Steps) -> tuple[np.int32, np.float32]:
-    """Return the order of the maximum from now on, and what sums so far are multiplied by."""
-    if old == NONE:
-        return new, np.float32(1)
-    if new <= old:
-        return old, np.float32(1)
-    exponent = _apart(of_order(old), of_order(new), steps)
-    if steps.above > np.float32(0) and exponent >= -steps.above:
-        return old, np.float32(1)
-    return new, power(exponent, steps.power)
+    -1 where no key of the block is seen: nothing of the row moves.
+    """
+    for r in range(old.size):
+        factors[r] = np.float32(0)
+        if new[r] > old[r] and old[r] != NONE:
+            difference = of_order(old[r]) - of_order(new[r])
+            factors[r] = difference * steps.factor if steps.power else difference
+    for r in range(old.size):
+        # Growth that is tolerated leaves the maximum; NaN is not.
+        passes = steps.above > np.float32(0) and factors[r] >= -steps.above
+        if passes and old[r] != NONE:
+            factors[r] = np.float32(0)
+        else:
+            old[r] = max(old[r], new[r])
+    power_all(factors, steps.power)
+    for r in range(old.size):
+        if new[r] == NONE:
+            factors[r] = np.float32(-1)
 
 
 @leaf
@@ -152,47 +156,64 @@ def log_sum(largest: np.int32, total: np.float32, steps: Steps) -> np.float32:
 
 
 @leaf
-def _relative(x: np.float32, steps: Steps) -> np.float32:
-    """Return e^x by the unit's power; ``x`` is a difference of logarithms."""
-    log2e = np.float32(1.4426950408889634)
-    return power(x * log2e if steps.power else x, steps.power)
+def _relative(x: Float32, steps: Steps) -> None:
+    """Replace differences of logarithms by e^x, by the unit's power."""
+    if steps.power:
+        for s in range(x.size):
+            x[s] = x[s] * np.float32(1.4426950408889634)
+    power_all(x, steps.power)
 
 
 @leaf
-def _merge_together(parts: Float32, logs: Float32, steps: Steps, out: Float32) -> None:
+def _merge_together(
+    parts: Float32, logs: Float32, weights: Float32, steps: Steps, out: Float32
+) -> None:
     key, total = NONE, np.float32(0)
     for s in range(logs.size):
         key = max(key, order_of(logs[s]))
     for s in range(logs.size):
-        total += _relative(logs[s] - of_order(key), steps)
+        weights[s] = logs[s] - of_order(key)
+    _relative(weights, steps)
+    for s in range(logs.size):
+        total += weights[s]
     whole = of_order(key) + np.float32(log64(total))
     for s in range(logs.size):
-        weight = _relative(logs[s] - whole, steps)
+        weights[s] = logs[s] - whole
+    _relative(weights, steps)
+    for s in range(logs.size):
         for d in range(out.size):
-            out[d] = fma32(weight, parts[s, d], out[d] if s else np.float32(0))
+            out[d] = fma32(weights[s], parts[s, d], out[d])
 
 
 @leaf
-def _merge_pairwise(parts: Float32, logs: Float32, steps: Steps, out: Float32) -> None:
+def _merge_pairwise(
+    parts: Float32, logs: Float32, weights: Float32, steps: Steps, out: Float32
+) -> None:
     log = logs[0]
     for d in range(out.size):
         out[d] = parts[0, d]
     for s in range(1, logs.size):
         largest = of_order(max(order_of(log), order_of(logs[s])))
-        old, new = _relative(log - largest, steps), _relative(logs[s] - largest, steps)
-        total = old + new
-        old_share, new_share = divide32(old, total), divide32(new, total)
+        weights[0], weights[1] = log - largest, logs[s] - largest
+        _relative(weights[:2], steps)
+        total = weights[0] + weights[1]
+        old, new = divide32(weights[0], total), divide32(weights[1], total)
         for d in range(out.size):
-            out[d] = fma32(parts[s, d], new_share, out[d] * old_share)
+            out[d] = fma32(parts[s, d], new, out[d] * old)
         log = largest + np.float32(log64(total))
 
 
 @leaf
-def merge(parts: Float32, logs: Float32, steps: Steps, result: int, out: Float32) -> None:
-    """Merge the rows of all parts that see a key, by the logarithms of their sums."""
+def merge(
+    parts: Float32, logs: Float32, weights: Float32, steps: Steps, result: int, out: Float32
+) -> None:
+    """Merge the rows of all parts that see a key, by the logarithms of their sums.
+
+    ``weights`` is room for as many; ``out`` begins as zeros.
+    """
     if steps.pairwise:
-        _merge_pairwise(parts, logs, steps, out)
+        _merge_pairwise(parts, logs, weights, steps, out)
     else:
-        _merge_together(parts, logs, steps, out)
+        _merge_together(parts, logs, weights, steps, out)
     for d in range(out.size):
         out[d] = rounded(out[d], result)

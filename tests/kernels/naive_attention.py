@@ -29,14 +29,14 @@ def cubic(x: float) -> float:
 
 def table(x: float) -> float:
     x = min(max(x, -127.0), 127.0)
-    whole = math.floor(x)
+    whole: int = math.floor(x)
     if whole < -126:
         return 0.0
     rest = int(Fraction(f32(x - whole)) * 65536)
     place = min(rest // 1024, 63)
     left, right = (round(2.0 ** (i / 64) * 32768) for i in (place, place + 1))
     entry = left + (right - left) * (rest - 1024 * place) // 1024
-    return entry / 32768 * math.ldexp(1.0, whole)
+    return math.ldexp(entry, whole - 15)
 
 
 POWERS: dict[str, Callable[[float], float]] = {

@@ -40,7 +40,7 @@ def softmax(call: Call) -> Sequence[Value]:
 
 
 def attention(call: Call) -> Sequence[Value]:
-    """``softmax(scale q k^T) v``, whole."""
+    """``softmax(scale q k^T) v``, whole, in the chip's arithmetic of attention."""
     attrs = call.op.attrs
     q, k, v = (np.ascontiguousarray(call.array(i), dtype=np.float32) for i in range(3))
     mask = call.array(3) if len(call.values) > 3 else None
@@ -50,7 +50,7 @@ def attention(call: Call) -> Sequence[Value]:
     storage = call.inputs[2].format
     return [
         attend(
-            q, k, v,
+            q, k, v, call.chip.attention,
             scale=float(attrs["scale"]),
             causal=bool(attrs.get("causal", False)),
             window=int(attrs.get("window", 0)),
