@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from accelsim.mapping.loopnest import plan, store
+from accelsim.mapping import store
+from accelsim.mapping.loopnest import plan
 from accelsim.mapping.loopnest.exhaustive import count
 from accelsim.mapping.loopnest.layer import Layer
 from accelsim.mapping.loopnest.search import spaces

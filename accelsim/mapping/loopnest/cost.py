@@ -114,7 +114,7 @@ def placed(nest: Nest, layer: Layer, hierarchy: HierarchySpec) -> tuple[Space, C
     for d, whole in enumerate(steps):
         inside = {min(cut[d], whole) for tiles in cuts.values() for cut in tiles}
         sizes.append(tuple(sorted({1, whole, *inside})))
-    space = Space(Frame(layer, hierarchy), unrolling, lattice_of(sizes))
+    space = Space(Frame(layer, hierarchy), unrolling, lattice_of(tuple(sizes)))
     chain = []
     for operand in OPERANDS:
         listed = [i for i, b in enumerate(space.all) if b.operand == operand]

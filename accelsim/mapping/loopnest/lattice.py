@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from math import prod
@@ -111,10 +110,11 @@ def lattice(steps: tuple[int, ...], points: int = MOST_POINTS) -> Lattice:
     while prod(len(s) for s in sizes) > points and most > 2:
         most = max(len(s) for s in sizes) - 1
         sizes = [tile_sizes(length, most) for length in steps]
-    return lattice_of(sizes)
+    return lattice_of(tuple(sizes))
 
 
-def lattice_of(sizes: Sequence[tuple[int, ...]]) -> Lattice:
+@lru_cache(maxsize=4096)
+def lattice_of(sizes: tuple[tuple[int, ...], ...]) -> Lattice:
     """Return the lattice of given tile sizes, each ascending and ending with its whole loop."""
     widest = max(len(s) for s in sizes)
     orders = [_order(s) for s in sizes]

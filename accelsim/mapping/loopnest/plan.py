@@ -30,7 +30,7 @@ Objective = Literal["energy", "latency", "edp"]
 OBJECTIVES: tuple[Objective, ...] = ("energy", "latency", "edp")
 _SEARCHES = {"energy": least_energy, "latency": least_latency, "edp": least_edp}
 #: Changes whenever the same inputs may give another mapping: results on disk are looked up by it.
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)

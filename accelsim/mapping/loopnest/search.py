@@ -3,8 +3,10 @@
 For one unrolling, and with a share of every memory for each operand in it, the best of all orders
 and uneven placements is found exactly (``_core.chain``). What is left to search is the unrolling
 and the shares. A node of the search is an unrolling and a range for every tile's size; its bound
-lets all operands of a memory use their whole range at once. A node whose tiles fit together is
-solved; another one is split at a size of one of its tiles.
+lets all operands of a memory use their whole range at once. Unrollings are bounded in steps, each
+dearer and tighter: with no tables, by the cheapest tile at every boundary, and with an order of
+loops that two operands share. A node whose tiles fit together is solved; another one is split at a
+size of one of its tiles.
 """
 
 from __future__ import annotations
@@ -29,6 +31,8 @@ from accelsim.spec.hierarchy import HierarchySpec
 MOST_NODES = 20_000
 #: Mappings whose costs differ by less are equally good: the faster one is taken.
 TIE = 1e-9
+#: Sums of the same numbers in another order differ by less.
+_LAST_DIGITS = 1e-12
 #: Bytes of tables that a search keeps; beyond them tables are made when they are needed.
 MOST_BYTES = 100 << 20
 #: Nodes that are solved after the first best mapping to find equally good ones.
@@ -51,6 +55,7 @@ class _Node:
     room: Room | None = field(compare=False, default=None)
     chain: Chain | None = field(compare=False, default=None)
     sizes: dict[int, float] = field(compare=False, default_factory=dict)
+    coupled: bool = field(compare=False, default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +133,12 @@ def branch_and_bound(
         if best is not None and _settled(best, heap[0].bound, gap, spare):
             break
         node = heapq.heappop(heap)
-        if node.room is None:
-            job.open(node)
-            if job.keeps and heap and node.bound > heap[0].bound:
-                # Something else looks better by now; the tables stay for later.
-                heapq.heappush(heap, node)
-                continue
+        if job.waits(node, best, heap[0].bound if heap else inf):
+            # Something else looks better by now; the tables stay for later.
+            heapq.heappush(heap, node)
+            continue
         if _hopeless(node, best):
+            job.close(node)
             continue
         solved += 1
         spare -= best is not None
@@ -146,7 +150,7 @@ def branch_and_bound(
             best = node if best is None else _better(best, node)
             continue
         for room in _split(node, crowded):
-            heapq.heappush(heap, _Node(node.bound, next(numbers), node.space, room))
+            heapq.heappush(heap, _Node(node.bound, next(numbers), node.space, room, coupled=True))
     if best is None or best.chain is None:
         raise MappingError(why_nothing_fits(listed, twice))
     bound = min(best.bound, heap[0].bound) if heap else best.bound
@@ -183,7 +187,7 @@ def _better(one: _Node, other: _Node) -> _Node:
     return one if cycles[0] <= cycles[1] else other
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Job:
     """What a search minimizes, and whether tiles have to fit twice.
 
@@ -191,18 +195,31 @@ class _Job:
         weights: cost per charged bit at every boundary, and a constant.
         twice: whether tiles that change have to fit twice.
         keeps: whether tables stay in memory; else they are made again when they are needed.
+        pair: the operands whose shared order bounds best; found out at the first node.
     """
 
     weights: Weights
     twice: bool
     keeps: bool
+    pair: tuple[int, ...] | None = None
 
     def floor(self, space: Space) -> float:
         """Bound an unrolling without its tables."""
         per_bit, constant = self.weights(space)
         return constant + space.floor(per_bit)
 
-    def open(self, node: _Node) -> None:
+    def waits(self, node: _Node, best: _Node | None, next_bound: float) -> bool:
+        """Bound a node step by step; return whether another one looks better by now."""
+        if node.room is None:
+            self._open(node)
+            if self.keeps and node.bound > next_bound:
+                return True
+        if not node.coupled and best is not None and not _hopeless(node, best):
+            self._couple(node)
+            return self.keeps and node.bound > next_bound
+        return False
+
+    def _open(self, node: _Node) -> None:
         """Bound a node by the cheapest tile at every boundary."""
         space = node.space
         per_bit, constant = self.weights(space)
@@ -221,25 +238,50 @@ class _Job:
             bound += float(fits.min()) if fits.size else inf
         node.room, node.bound = room, max(node.bound, bound)
 
+    def _couple(self, node: _Node) -> None:
+        """Bound a node by the cheapest chain of two operands; they share an order of loops."""
+        node.coupled = True
+        space = node.space
+        moves = [operand for operand, depth in enumerate(space.frame.depths) if depth > 0]
+        if node.room is None or len(moves) < len(space.frame.depths):
+            return
+        pairs = list(itertools.combinations(moves, 2)) if self.pair is None else [self.pair]
+        prices = self._prices(space, node.room)
+        bounds = [space.coupled(prices, pair) for pair in pairs]
+        self.pair = pairs[int(np.argmax(bounds))]
+        per_bit, constant = self.weights(space)
+        # Sums in another order differ in their last digit: a bound may not be above the value.
+        bound = (max(bounds) + space.fixed(per_bit) + constant) * (1.0 - _LAST_DIGITS)
+        node.bound = max(node.bound, bound)
+
+    def _prices(self, space: Space, room: Room) -> Floats:
+        """Return the cost of every tile, infinite outside of a node's ranges."""
+        held = space.held(self.twice)
+        prices = space.cost(self.weights(space)[0])
+        for row, i in enumerate(space.moving):
+            least = room.least.get(i, 0.0)
+            most = room.most.get(i, 0.0 if space.all[i].lower is None else inf)
+            prices[row, (held[i] < least) | (held[i] > most)] = inf
+        return prices
+
     def solve(self, node: _Node) -> None:
         """Find the best chain within the node's ranges; its cost is the node's bound."""
         space, room = node.space, node.room
         if room is None:
             return
-        held = space.held(self.twice)
         per_bit, constant = self.weights(space)
-        prices = space.cost(per_bit)
-        for row, i in enumerate(space.moving):
-            least = room.least.get(i, 0.0)
-            most = room.most.get(i, 0.0 if space.all[i].lower is None else inf)
-            prices[row, (held[i] < least) | (held[i] > most)] = inf
-        value, chain = space.cheapest(prices)
+        value, chain = space.cheapest(self._prices(space, room))
         node.bound = value + space.fixed(per_bit) + constant
         node.chain = chain
         if value < inf:
+            held = space.held(self.twice)
             node.sizes = {i: float(held[i, point]) for i, point in chain}
+        self.close(node)
+
+    def close(self, node: _Node) -> None:
+        """Drop the tables of a node where they may not stay."""
         if not self.keeps:
-            space.release()
+            node.space.release()
 
 
 def _crowded(node: _Node) -> int | None:

@@ -79,7 +79,7 @@ class Space:
             tuple(int(v) for v in row[:n]) for row, n in zip(tiles.values, tiles.shape, strict=True)
         ]
         sizes[c] = tuple(sorted({*sizes[c], wanted}))
-        return lattice_of(sizes)
+        return lattice_of(tuple(sizes))
 
     @cached_property
     def ends(self) -> Space:
@@ -96,12 +96,12 @@ class Space:
 
     @cached_property
     def _two_sizes(self) -> Lattice:
-        return lattice_of([(1, whole) if whole > 1 else (1,) for whole in self.steps])
+        return lattice_of(tuple((1, whole) if whole > 1 else (1,) for whole in self.steps))
 
     @cached_property
     def tables(self) -> Floats:
         """float64[6, boundaries, P]: see ``fill``. Made when they are first asked for."""
-        tables: Floats = np.empty((N_TABLES, len(self.all), self.lattice.points))
+        tables: Floats = np.zeros((N_TABLES, len(self.all), self.lattice.points))
         fill(
             _dims(self.layer, self.units, self.steps, self.lattice),
             self.lattice.values,
@@ -202,20 +202,39 @@ class Space:
         Args:
             prices: of ``cost``, infinite where a tile must not be.
         """
-        states = int(np.prod(self.frame.depths + 1))
+        value, chain = self._chain(prices, self.frame.depths)
+        return value, tuple((self.moving[row], int(p)) for row, p in chain)
+
+    def coupled(self, prices: Floats, operands: Sequence[int]) -> float:
+        """Bound all chains: some operands in one order of loops, the others each by itself.
+
+        Args:
+            prices: as for ``cheapest``.
+            operands: those that share an order, by their place in ``OPERANDS``.
+        """
+        depths = self.frame.depths
+        shared = np.zeros_like(depths)
+        shared[list(operands)] = depths[list(operands)]
+        together = np.repeat(shared > 0, depths)
+        value, _ = self._chain(prices[together], shared)
+        return value + float(prices[~together].min(axis=1).sum())
+
+    def _chain(self, prices: Floats, depths: Ints) -> tuple[float, Ints]:
+        """Return the cost of the cheapest chain, and its boundaries and tiles."""
+        states = int(np.prod(depths + 1))
         best = self.frame.workspace(states * self.lattice.points)
-        chain = np.zeros((len(self.moving), 2), np.int64)
+        chain = np.zeros((len(prices), 2), np.int64)
         tiles = self.lattice
         value = cheapest(
             prices,
-            self.frame.depths,
+            depths,
             tiles.shape,
             tiles.covers,
             tiles.below,
-            best.reshape(states, -1),
+            best.reshape(-1, states),
             chain,
         )
-        return float(value), tuple((self.moving[row], int(p)) for row, p in chain)
+        return float(value), chain
 
     @property
     def table_bytes(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -228,6 +229,32 @@ def test_quick_bounds_are_bounds() -> None:
         best = branch_and_bound([space], lambda of: (of.energy, 0.0)).value
         assert space.floor(space.energy) <= space.least(space.energy) * (1 + 1e-12)
         assert space.least(space.energy) <= best * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("what", LAYERS)
+def test_a_shared_order_of_some_operands_is_a_bound(place: str, what: str) -> None:
+    for space in spaces(LAYERS[what], PLACES[place])[:6]:
+        prices = space.cost(space.energy)
+        value, chain = space.cheapest(prices)
+        rows = {boundary: row for row, boundary in enumerate(space.moving)}
+        paid = sum(float(prices[rows[boundary], point]) for boundary, point in chain)
+        assert paid == pytest.approx(value, rel=1e-12)
+        alone = float(prices.min(axis=1).sum())
+        for pair in itertools.combinations(range(3), 2):
+            bound = space.coupled(prices, pair)
+            assert alone * (1 - 1e-12) <= bound <= value * (1 + 1e-12)
+        assert space.coupled(prices, range(3)) == value
+
+
+@pytest.mark.parametrize("what", ["energy", "latency"])
+def test_bounds_by_a_shared_order_leave_out_nothing(what: str) -> None:
+    layer, place = Layer("gemm", {"B": 6, "K": 24, "C": 20}), load_hierarchy("meta_prototype")
+    found = getattr(objective, f"least_{what}")(spaces(layer, place), 0.0)
+    with mock.patch.object(search._Job, "_couple", lambda self, node: None):
+        plain = getattr(objective, f"least_{what}")(spaces(layer, place), 0.0)
+    assert found.value == pytest.approx(plain.value, rel=1e-12)
+    assert found.nodes <= plain.nodes
 
 
 def test_long_loops_and_large_lattices_stay_within_bounds() -> None:

@@ -2,7 +2,8 @@
 
 One order of loops passes through ever larger tiles. A mapping cuts it at a tile per boundary, so a
 mapping is a chain of tiles, each dividing the next, and its cost is a sum over boundaries. Dynamic
-programming over (boundaries passed per operand, tile) finds the least of all chains exactly.
+programming over (tile, boundaries passed per operand) finds the least of all chains exactly. The
+states of one tile lie side by side, so that they are compared many at a time.
 """
 
 from __future__ import annotations
@@ -11,32 +12,6 @@ import numpy as np
 
 from accelsim.jit import Floats, Ints, kernel, leaf
 from accelsim.mapping.loopnest._core.tables import N_DIMS
-
-
-@leaf
-def spread_minimum(best: Floats, shape: Ints, covers: Ints) -> None:
-    """Replace every entry by the least of all tiles that divide its own.
-
-    Args:
-        best: float64[P], changed in place.
-        shape: int64[8]; tile sizes per loop.
-        covers: int64[8, V, M]; per tile size the largest sizes that divide it, -1 where none.
-    """
-    stride = 1
-    for d in range(N_DIMS - 1, -1, -1):
-        count = shape[d]
-        if count > 1:
-            block = count * stride
-            for v in range(1, count):
-                for m in range(covers.shape[2]):
-                    below = covers[d, v, m]
-                    if below < 0:
-                        break
-                    for base in range(0, best.size, block):
-                        to, source = base + v * stride, base + below * stride
-                        for i in range(stride):
-                            best[to + i] = min(best[to + i], best[source + i])
-        stride *= count
 
 
 @leaf
@@ -49,6 +24,76 @@ def divides(small: int, large: int, shape: Ints, below: Ints) -> bool:
         small //= shape[d]
         large //= shape[d]
     return True
+
+
+@leaf
+def strides_of(shape: Ints, strides: Ints) -> None:
+    """Write how far apart tiles are that differ by one size of a loop."""
+    stride = 1
+    for d in range(N_DIMS - 1, -1, -1):
+        strides[d] = stride
+        stride *= shape[d]
+
+
+@leaf
+def digits_of(point: int, shape: Ints, digits: Ints) -> None:
+    """Write the number of a tile's size per loop."""
+    for d in range(N_DIMS - 1, -1, -1):
+        digits[d] = point % shape[d]
+        point //= shape[d]
+
+
+@leaf
+def next_digits(shape: Ints, digits: Ints) -> None:
+    """Go on to the next tile."""
+    for d in range(N_DIMS - 1, -1, -1):
+        digits[d] += 1
+        if digits[d] < shape[d]:
+            return
+        digits[d] = 0
+
+
+@leaf
+def inherit(best: Floats, point: int, digits: Ints, strides: Ints, covers: Ints) -> None:
+    """Begin a tile's states with the least of the tiles that divide it."""
+    row = best[point]
+    row[:] = np.inf
+    for d in range(N_DIMS):
+        size = digits[d]
+        if size == 0:
+            continue
+        for m in range(covers.shape[2]):
+            below = covers[d, size, m]
+            if below < 0:
+                break
+            before = best[point - (size - below) * strides[d]]
+            for state in range(row.size):
+                row[state] = min(row[state], before[state])
+    row[0] = 0.0
+
+
+@leaf
+def pass_boundaries(cost: Floats, point: int, depths: Ints, row: Floats) -> None:
+    """Let boundaries have this tile: each state from those that passed one boundary less."""
+    width = depths[2] + 1
+    block = (depths[1] + 1) * width
+    state = 0
+    for a in range(depths[0] + 1):
+        first = cost[a - 1, point] if a > 0 else np.inf
+        for b in range(depths[1] + 1):
+            second = cost[depths[0] + b - 1, point] if b > 0 else np.inf
+            last = np.inf
+            for c in range(width):
+                value = row[state]
+                if a > 0:
+                    value = min(value, row[state - block] + first)
+                if b > 0:
+                    value = min(value, row[state - width] + second)
+                if c > 0:
+                    value = min(value, last + cost[depths[0] + depths[1] + c - 1, point])
+                row[state] = value
+                last = value
+                state += 1
 
 
 @leaf
@@ -74,54 +119,34 @@ def cheapest(
             Boundaries are listed operand by operand, from the array outward.
         depths: int64[3]; boundaries per operand.
         shape: int64[8]; tile sizes per loop.
-        covers: int64[8, V, M]; see ``spread_minimum``.
+        covers: int64[8, V, M]; per tile size the largest sizes that divide it, -1 where none.
         below: int64[8, V, V]; see ``divides``.
-        best: float64[states, P]; workspace.
+        best: float64[P, states]; workspace.
         chain: int64[n, 2]; the result: boundary and tile, from the array outward.
 
     Returns:
         The cost, infinite when nothing fits.
     """
-    points = cost.shape[1]
-    first = np.zeros(3, np.int64)
-    first[1] = depths[0]
-    first[2] = depths[0] + depths[1]
-    passed = np.zeros(3, np.int64)
-    best[0, :] = 0.0
-    for state in range(1, best.shape[0]):
-        unpack(state, depths, passed)
-        row = best[state]
-        row[:] = np.inf
-        for operand in range(3):
-            if passed[operand] == 0:
-                continue
-            passed[operand] -= 1
-            before = best[state_of(passed, depths)]
-            price = cost[first[operand] + passed[operand]]
-            passed[operand] += 1
-            for p in range(points):
-                row[p] = min(row[p], before[p] + price[p])
-        spread_minimum(row, shape, covers)
-    value = best[best.shape[0] - 1, points - 1]
+    digits, strides = np.zeros(N_DIMS, np.int64), np.empty(N_DIMS, np.int64)
+    strides_of(shape, strides)
+    for point in range(best.shape[0]):
+        inherit(best, point, digits, strides, covers)
+        pass_boundaries(cost, point, depths, best[point])
+        next_digits(shape, digits)
+    value = best[best.shape[0] - 1, state_of(depths, depths)]
     if np.isfinite(value):
         trace(cost, depths, shape, below, best, chain)
     return float(value)
 
 
 @leaf
-def unpack(state: int, depths: Ints, passed: Ints) -> None:
-    """The inverse of ``state_of``."""
-    passed[2] = state % (depths[2] + 1)
-    state //= depths[2] + 1
-    passed[1] = state % (depths[1] + 1)
-    passed[0] = state // (depths[1] + 1)
-
-
-@leaf
 def step_back(
-    cost: Floats, found: Ints, shape: Ints, below: Ints, best: Floats, want: Ints
+    cost: Floats, found: Ints, shape: Ints, below: Ints, best: Floats, want: Ints, places: Ints
 ) -> bool:
     """Find the tile of one last boundary that attains a state's minimum at a tile.
+
+    Tiles are tried from the largest index down. Where a tile misses the minimum, all that divide it
+    do too, and are left out.
 
     Args:
         cost: see ``cheapest``.
@@ -130,13 +155,33 @@ def step_back(
         below: see ``cheapest``.
         best: see ``cheapest``.
         want: int64[2]; the state, and the one before.
+        places: int64[3, 8]; workspace: strides, sizes of the tile to divide, sizes tried.
     """
-    target = best[want[0], found[0]]
-    before, price = best[want[1]], cost[found[1]]
-    for p in range(found[0], -1, -1):
-        if before[p] + price[p] == target and divides(p, found[0], shape, below):
-            found[2] = p
-            return True
+    strides, whole, tried = places[0], places[1], places[2]
+    point, price = found[0], cost[found[1]]
+    target = best[point, want[0]]
+    strides_of(shape, strides)
+    digits_of(point, shape, whole)
+    digits_of(point, shape, tried)
+    d = N_DIMS
+    while d >= 0:
+        if d == N_DIMS:
+            if best[point, want[1]] + price[point] == target:
+                found[2] = point
+                return True
+            d -= 1
+        size = tried[d] - 1
+        while size >= 0 and below[d, size, whole[d]] == 0:
+            size -= 1
+        if size < 0:
+            point += (whole[d] - tried[d]) * strides[d]
+            tried[d] = whole[d]
+            d -= 1
+            continue
+        point -= (tried[d] - size) * strides[d]
+        tried[d] = size
+        if best[point, want[0]] == target:
+            d = N_DIMS
     return False
 
 
@@ -146,6 +191,7 @@ def trace(cost: Floats, depths: Ints, shape: Ints, below: Ints, best: Floats, ch
     passed = depths.copy()
     found = np.zeros(3, np.int64)
     want = np.zeros(2, np.int64)
+    places = np.empty((3, N_DIMS), np.int64)
     found[0] = cost.shape[1] - 1
     for place in range(chain.shape[0] - 1, -1, -1):
         want[0] = state_of(passed, depths)
@@ -155,7 +201,7 @@ def trace(cost: Floats, depths: Ints, shape: Ints, below: Ints, best: Floats, ch
                 passed[operand] -= 1
                 want[1] = state_of(passed, depths)
                 found[1] = start + passed[operand]
-                if step_back(cost, found, shape, below, best, want):
+                if step_back(cost, found, shape, below, best, want, places):
                     break
                 passed[operand] += 1
             start += depths[operand]

@@ -7,8 +7,6 @@ operand as a whole. So one table per boundary covers all mappings.
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from accelsim.jit import Floats, Ints, kernel, leaf
@@ -97,7 +95,7 @@ def sliding(conv: Ints, outputs: int, taps: int, out_tile: int, tap_tile: int) -
 def rounded(tile: float, bits: int, charged: int) -> float:
     """Bits that are charged per bit of a tile, where accesses are rounded up."""
     whole = tile * bits
-    return math.ceil(whole / charged - 1e-9) * charged / whole
+    return float(np.ceil(whole / charged - 1e-9) * charged / whole)
 
 
 @leaf
@@ -157,7 +155,7 @@ def fill(
         conv: int64[2, 2]; stride and stored extent of rows and columns.
         bounds: int64[n, 8]; see ``OPERAND``.
         lanes: int64[n, 2, 8]; copies of the units above and below along every loop.
-        out: float64[6, n, P]; see ``UP``; P is the product of the counts.
+        out: float64[6, n, P], zeros at first; see ``UP``; P is the product of the counts.
     """
     points = out.shape[2]
     parts = np.empty((4, points))
@@ -188,57 +186,70 @@ def fill(
                 )
             filled = grow(parts, filled, factors, count)
             d += 1
-        finish(parts, bounds[b], out[:, b])
+        finish(parts, bounds[b], out, b)
 
 
 @leaf
-def share(tile: float, bits: int, charged: int, even: bool) -> float:
-    """``rounded``, without its division where elements fill accesses evenly."""
-    return 1.0 if even else rounded(tile, bits, charged)
+def charge(parts: Floats, side: int, less: float, bits: int, charged: int, out: Floats) -> None:
+    """Write the charged bits of what crosses on one side of a boundary.
+
+    Args:
+        parts: float64[4, P]; elements that cross above and below, elements of a tile above and
+            below.
+        side: 0 above, 1 below.
+        less: elements that are left out.
+        bits: of an element.
+        charged: bits that an access is rounded up to.
+        out: float64[P]; the result.
+    """
+    elements, tiles = parts[side], parts[2 + side]
+    if bits % charged == 0:
+        # Elements fill accesses evenly: no division.
+        for p in range(out.size):
+            out[p] = (elements[p] - less) * bits
+        return
+    for p in range(out.size):
+        out[p] = (elements[p] - less) * bits * rounded(tiles[p], bits, charged)
 
 
 @leaf
-def finish(parts: Floats, bound: Ints, out: Floats) -> None:
+def finish(parts: Floats, bound: Ints, out: Floats, b: int) -> None:
     """Turn elements into charged bits, and outputs into their two directions."""
-    last = parts.shape[1] - 1
     bits = bound[BITS]
-    even_up, even_low = bits % bound[UP_CHARGED] == 0, bits % bound[LOW_CHARGED] == 0
-    for p in range(last + 1):
-        out[UP, p] = parts[0, p] * bits * share(parts[2, p], bits, bound[UP_CHARGED], even_up)
-        out[LOW, p] = parts[1, p] * bits * share(parts[3, p], bits, bound[LOW_CHARGED], even_low)
-        out[BACK_UP, p] = 0.0
-        out[BACK_LOW, p] = 0.0
+    charge(parts, 0, 0.0, bits, bound[UP_CHARGED], out[UP, b])
+    charge(parts, 1, 0.0, bits, bound[LOW_CHARGED], out[LOW, b])
     if bound[OPERAND] == OUTPUT:
-        outputs(parts, bound, out)
-    first_up, at_mac = parts[0, last], bound[AT_MAC] == 1
-    for p in range(last + 1):
-        held = parts[3, p] * bits
-        if at_mac:
-            held = 0.0 if parts[3, p] <= 1.0 else np.inf
+        outputs(parts, bound, out, b)
+    tiles, elements, first = parts[3], parts[0], parts[0, parts.shape[1] - 1]
+    once, twice = out[HELD, b], out[HELD_TWICE, b]
+    if bound[AT_MAC] == 1:
+        for p in range(once.size):
+            once[p] = 0.0 if tiles[p] <= 1.0 else np.inf
+    else:
+        for p in range(once.size):
+            once[p] = tiles[p] * bits
+    for p in range(once.size):
         # A register of one element is replaced at the clock edge and needs no second place.
-        once = parts[0, p] <= first_up or parts[3, p] <= 1.0
-        out[HELD, p] = held
-        out[HELD_TWICE, p] = held if once else 2.0 * held
+        stays = elements[p] <= first or tiles[p] <= 1.0
+        twice[p] = once[p] if stays else 2.0 * once[p]
 
 
 @leaf
-def outputs(parts: Floats, bound: Ints, out: Floats) -> None:
+def outputs(parts: Floats, bound: Ints, out: Floats, b: int) -> None:
     """Add the way back of partial sums; the last crossing of an output has its final width."""
     last = parts.shape[1] - 1
     bits, final = bound[BITS], bound[FINAL_BITS]
-    back_up, back_low = bound[BACK_UP_CHARGED], bound[BACK_LOW_CHARGED]
-    even_up, even_low = bits % back_up == 0, bits % back_low == 0
     first_up, first_low = parts[0, last], parts[1, last]
-    for p in range(last + 1):
-        again_up, again_low = parts[0, p] - first_up, parts[1, p] - first_low
-        out[BACK_UP, p] = again_up * bits * share(parts[2, p], bits, back_up, even_up)
-        out[BACK_LOW, p] = again_low * bits * share(parts[3, p], bits, back_low, even_low)
-        if final < bits:
-            out[UP, p] -= finished(first_up, parts[2, p], bits, final, bound[UP_CHARGED])
-            out[LOW, p] -= finished(first_low, parts[3, p], bits, final, bound[LOW_CHARGED])
+    charge(parts, 0, first_up, bits, bound[BACK_UP_CHARGED], out[BACK_UP, b])
+    charge(parts, 1, first_low, bits, bound[BACK_LOW_CHARGED], out[BACK_LOW, b])
+    if final < bits:
+        save(first_up, parts[2], bits, final, bound[UP_CHARGED], out[UP, b])
+        save(first_low, parts[3], bits, final, bound[LOW_CHARGED], out[LOW, b])
 
 
 @leaf
-def finished(elements: float, tile: float, bits: int, final: int, charged: int) -> float:
-    """Charged bits that finished outputs save over partial sums."""
-    return elements * (bits * rounded(tile, bits, charged) - final * rounded(tile, final, charged))
+def save(elements: float, tiles: Floats, bits: int, final: int, charged: int, out: Floats) -> None:
+    """Take off the charged bits that finished outputs save over partial sums."""
+    for p in range(out.size):
+        whole = bits * rounded(tiles[p], bits, charged)
+        out[p] -= elements * (whole - final * rounded(tiles[p], final, charged))
