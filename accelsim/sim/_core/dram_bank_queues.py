@@ -43,8 +43,9 @@ def review(par: Ints, chan: Ints, node: Ints, channel: int, bank: int) -> None:
         masks[s.M_ACT] |= bit
         _lower(par, node, channel, bank, s.T_ACT)
         return
+    queue = s.B_QUEUE + mine[s.B_FIRST]
     for at in range(count):
-        wanted = mine[s.B_QUEUE + at]
+        wanted = mine[queue + at]
         if wanted >> 1 == row:
             if wanted & 1 == 0 and mine[s.B_HIT_RD] < 0:
                 mine[s.B_HIT_RD] = at
@@ -55,7 +56,7 @@ def review(par: Ints, chan: Ints, node: Ints, channel: int, bank: int) -> None:
                 masks[s.M_WR] |= bit
                 _lower(par, node, channel, bank, s.T_WR)
     hit = mine[s.B_HIT_RD] >= 0 or mine[s.B_HIT_WR] >= 0
-    if mine[s.B_QUEUE] >> 1 != row and (not hit or mine[s.B_HITS] >= par[s.P_HIT_LIMIT]):
+    if mine[queue] >> 1 != row and (not hit or mine[s.B_HITS] >= par[s.P_HIT_LIMIT]):
         masks[s.M_PRE] |= bit
         _lower(par, node, channel, bank, s.T_PRE)
         _end_hits(par, masks, bit)
@@ -76,8 +77,8 @@ def review_hits(
     """Do what ``review`` does, after the first hit of a direction has left an open row's queue."""
     mine, masks = node[channel, bank], chan[channel]
     count, row, bit = mine[s.B_COUNT], mine[s.B_ROW], 1 << bank
-    at = place
-    while at < count and mine[s.B_QUEUE + at] != row * 2 + side:
+    at, queue = place, s.B_QUEUE + mine[s.B_FIRST]
+    while at < count and mine[queue + at] != row * 2 + side:
         at += 1
     mine[s.B_HIT_RD + side] = at if at < count else _NOTHING
     if at == count:
@@ -91,7 +92,7 @@ def review_hits(
     if mine[other] > place:
         mine[other] -= 1
     masks[s.M_PRE] &= ~bit
-    if count > 0 and mine[s.B_QUEUE] >> 1 != row:
+    if count > 0 and mine[queue] >> 1 != row:
         hit = at < count or mine[other] >= 0
         if not hit or mine[s.B_HITS] >= par[s.P_HIT_LIMIT]:
             masks[s.M_PRE] |= bit
@@ -105,14 +106,16 @@ def retire(
     bank: int, place: int, clock: int,
 ) -> None:  # fmt: skip
     """Take a request whose access was issued out of its bank's queue; reads get their end."""
-    mine, size = node[channel, bank], par[s.P_QUEUE]
-    which = mine[s.B_QUEUE + size + place]
-    direction = mine[s.B_QUEUE + place] & 1
-    count = mine[s.B_COUNT] - 1
-    for at in range(place, count):
-        mine[s.B_QUEUE + at] = mine[s.B_QUEUE + at + 1]
-        mine[s.B_QUEUE + size + at] = mine[s.B_QUEUE + size + at + 1]
-    mine[s.B_COUNT] = count
+    mine, size = node[channel, bank], 2 * par[s.P_QUEUE]
+    queue = s.B_QUEUE + mine[s.B_FIRST]
+    which = mine[queue + size + place]
+    direction = mine[queue + place] & 1
+    # Mostly the first one leaves, and few stand before the one that does.
+    for at in range(queue + place, queue, -1):
+        mine[at] = mine[at - 1]
+        mine[at + size] = mine[at + size - 1]
+    mine[s.B_FIRST] += 1
+    mine[s.B_COUNT] -= 1
     chan[channel, s.C_QUEUED] -= 1
     chan[channel, s.M_FULL] &= ~(1 << bank)
     probe[channel, direction, probe_of((words[which] & _ADDRESS) >> par[s.P_SHIFT])] -= 1
@@ -224,9 +227,12 @@ def _enqueue(
     par: Ints, chan: Ints, node: Ints, channel: int, bank: int, row: int, which: int
 ) -> None:
     mine, masks = node[channel, bank], chan[channel]
-    count = mine[s.B_COUNT]
-    mine[s.B_QUEUE + count] = row
-    mine[s.B_QUEUE + par[s.P_QUEUE] + count] = which
+    count, size = mine[s.B_COUNT], 2 * par[s.P_QUEUE]
+    if mine[s.B_FIRST] + count == size:
+        _to_front(mine, count, size)
+    end = s.B_QUEUE + mine[s.B_FIRST] + count
+    mine[end] = row
+    mine[end + size] = which
     mine[s.B_COUNT] = count + 1
     masks[s.C_QUEUED] += 1
     masks[s.C_QUEUED_RD] += 1 - (row & 1)
@@ -246,6 +252,16 @@ def _enqueue(
             _end_hits(par, masks, 1 << bank)
 
 
+@inner
+def _to_front(mine: Ints, count: int, size: int) -> None:
+    """Move a queue back to where its room begins."""
+    first = mine[s.B_FIRST]
+    for at in range(s.B_QUEUE, s.B_QUEUE + count):
+        mine[at] = mine[at + first]
+        mine[at + size] = mine[at + size + first]
+    mine[s.B_FIRST] = 0
+
+
 @leaf
 def pending(
     par: Ints, node: Ints, slot: Ints, words: Ints, channel: int, bank: int, block: int, side: int
@@ -258,11 +274,10 @@ def pending(
         if (words[which] & _ADDRESS) >> par[s.P_SHIFT] == block:
             return which
         at = slot[channel, at, s.S_NEXT]
-    for place in range(mine[s.B_COUNT]):
-        which = mine[s.B_QUEUE + par[s.P_QUEUE] + place]
-        if mine[s.B_QUEUE + place] & 1 == side and (
-            (words[which] & _ADDRESS) >> par[s.P_SHIFT] == block
-        ):
+    queue = s.B_QUEUE + mine[s.B_FIRST]
+    for place in range(queue, queue + mine[s.B_COUNT]):
+        which = mine[place + 2 * par[s.P_QUEUE]]
+        if mine[place] & 1 == side and ((words[which] & _ADDRESS) >> par[s.P_SHIFT] == block):
             return which
     return _NOTHING
 

@@ -101,7 +101,8 @@ def _oldest_ready(
         bank = trailing_zeros(left)
         bit = 1 << bank
         left ^= bit
-        which = node[channel, bank, s.B_QUEUE + par[s.P_QUEUE]]
+        first_in = node[channel, bank, s.B_FIRST] + 2 * par[s.P_QUEUE]
+        which = node[channel, bank, s.B_QUEUE + first_in]
         if which >= first:
             continue
         found = _ready(par, node, channel, bank, clock, rd & bit, wr & bit, act & bit, pre & bit)
@@ -234,7 +235,8 @@ def _issue(
             review_hits(par, chan, node, channel, bank, place, side)
             return
     elif command == s.ACT:
-        activate(par, chan, node, log, channel, bank, mine[s.B_QUEUE] >> 1, clock)
+        row = mine[s.B_QUEUE + mine[s.B_FIRST]] >> 1
+        activate(par, chan, node, log, channel, bank, row, clock)
     else:
         precharge(par, chan, node, log, channel, bank, clock)
     review(par, chan, node, channel, bank)

@@ -63,8 +63,11 @@ def _offer(
         if left == 0:
             front[s.E_READY] = clock + 1
             return
-        if front[s.E_DECODED] != which:
-            decode(par, front, words[which])
+        before = front[s.E_DECODED]
+        if before != which:
+            # Neighbours mostly differ in their column alone.
+            if before < 0 or (words[which] ^ words[before]) & par[s.P_DECIDES] != 0:
+                decode(par, front, words[which])
             front[s.E_DECODED] = which
         channel = front[s.E_CHANNEL]
         if par[s.P_PROFILE] == s.RAMULATOR2:

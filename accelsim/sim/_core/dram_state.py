@@ -52,8 +52,9 @@ ACT, PRE, RD, WR, RDA, WRA, REF, PREAB, REFPB, ACT2, CAS = range(11)
     P_SEGMENTS, P_XORS,
     P_GROUP_BITS, P_RANK_BITS,  # a bank's number without them is its group's, its rank's
     P_FAIR,  # reads that waited for a drain go before the next one
+    P_DECIDES,  # bits of an address that decide its channel, bank and row
     P_SIZE,
-) = range(67)  # fmt: skip
+) = range(68)  # fmt: skip
 # Behind P_SIZE: P_SEGMENTS times (field, position in the address, position in the field, mask),
 # then P_XORS times (field, source field, position in the source, mask).
 F_CHANNEL, F_RANK, F_GROUP, F_BANK, F_ROW, F_COLUMN, FIELDS = range(7)
@@ -88,7 +89,9 @@ T_ACT, T_PRE, T_RD, T_WR, T_REF = range(5)
 B_ROW, B_COUNT, B_HITS, B_HIT_RD, B_HIT_WR = range(5, 10)
 B_HEAD_RD, B_HEAD_WR, B_TAIL_RD, B_TAIL_WR = range(10, 14)
 B_MISS_RD, B_MISS_WR, B_ACTIVE, B_SPLIT_NEXT, B_BY = range(14, 19)
-B_QUEUE = 20  # rows, then request numbers; a row carries the direction in bit 0
+B_FIRST = 19  # where the queue begins; it moves on when the first one leaves
+# Twice the queue's length of rows, then of request numbers; a row carries the direction in bit 0.
+B_QUEUE = 20
 # Of ranks. LOW_*: no bank of it can do this before; FAW: when the last four rows were opened.
 K_FAW, K_FAW_AT, K_OPEN, K_SINCE, K_ACTIVE, K_PREAB = 5, 9, 10, 11, 12, 13
 K_LOW = 14  # T_ACT, T_PRE, T_RD, T_WR; then T_ACT and T_PRE of writes

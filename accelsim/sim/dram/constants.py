@@ -26,10 +26,20 @@ def pack(system: DramSystem, mapping: Mapping) -> Ints:
     values = {**_sizes(system), **_shared(system), **_profile(system)}
     values |= {
         s.P_SHIFT: mapping.shift, s.P_SEGMENTS: len(mapping.segments), s.P_XORS: len(mapping.xors),
+        s.P_DECIDES: _deciding(mapping),
     }  # fmt: skip
     head = [values.get(place, 0) for place in range(s.P_SIZE)]
     tail = [part for row in (*mapping.segments, *mapping.xors) for part in row]
     return np.array([*head, *tail], np.int64)
+
+
+def _deciding(mapping: Mapping) -> int:
+    """Return the bits of an address that decide its channel, bank and row."""
+    wanted = {field: -1 for field in range(s.FIELDS) if field != s.F_COLUMN}
+    wanted[s.F_COLUMN] = 0
+    for _, source, at, mask in mapping.xors:
+        wanted[source] |= mask << at
+    return sum((wanted[field] >> at & mask) << place for field, place, at, mask in mapping.segments)
 
 
 def _sizes(system: DramSystem) -> dict[int, int]:

@@ -42,7 +42,7 @@ class Stream:
         par = self.parameters
         channels, banks = int(par[s.P_CHANNELS]), int(par[s.P_ALL_BANKS])
         nodes = banks + int(par[s.P_RANKS] * (par[s.P_GROUPS] + 1))
-        columns = s.B_QUEUE + 2 * int(par[s.P_QUEUE])
+        columns = s.B_QUEUE + 4 * int(par[s.P_QUEUE])
         waiting = int(par[s.P_READS] + par[s.P_WRITES]) + banks
         self.chan = np.zeros((channels + 1, s.C_SIZE), np.int64)
         self.node = np.zeros((channels, nodes, columns), np.int64)

@@ -125,6 +125,19 @@ def test_no_two_addresses_share_a_place(mapping: str, data: st.DataObject) -> No
     assert (places[0] == places[1]) == (one == other)
 
 
+@pytest.mark.parametrize("mapping", MAPPINGS)
+@given(data=st.data())
+def test_addresses_that_differ_elsewhere_lie_in_one_row(mapping: str, data: st.DataObject) -> None:
+    system = DramSystem.from_standard("ddr4", channels=2, ranks=2, mapping=mapping)
+    deciding = int(system.parameters[s.P_DECIDES])
+    address, change = (data.draw(st.integers(0, system.size_bytes - 1)) for _ in range(2))
+    column = s.F_COLUMN
+    places = [list(fields(system, at)) for at in (address, address ^ change & ~deciding)]
+    assert places[0][:column] + places[0][column + 1 :] == (
+        places[1][:column] + places[1][column + 1 :]
+    )
+
+
 def fields(system: DramSystem, address: int) -> tuple[int, ...]:
     mapping, found = parse(system.mapping, system.organization), [0] * s.FIELDS
     for name, place, into, mask in mapping.segments:
