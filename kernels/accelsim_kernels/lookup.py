@@ -23,6 +23,7 @@ Int16 = npt.NDArray[np.int16]
 Function = Callable[[Float32], npt.ArrayLike]
 
 _STEPS = 512
+_FAR = np.float32(2.0**40)
 
 
 def _away(x: Float32) -> Float32:
@@ -37,12 +38,13 @@ def _positive(**scales: float) -> None:
             raise ValueError(f"{name} is {scale}; a positive, finite number is needed")
 
 
-def _values(function: Function, x: Float32) -> Float32:
+def _steps(function: Function, x: Float32, inverse: np.float32) -> Float32:
+    """Return the function in steps of the result, far beyond any code at most."""
     with np.errstate(all="ignore"):
         found = np.asarray(function(x), np.float32)
-    if found.shape != x.shape or np.isnan(found).any():
-        raise ValueError("function gives NaN, or no number for each of its arguments")
-    return found
+        if found.shape != x.shape or np.isnan(found).any():
+            raise ValueError("function gives NaN, or no number for each of its arguments")
+        return np.clip(found * inverse, -_FAR, _FAR)
 
 
 def table_int8(
@@ -63,7 +65,7 @@ def table_int8(
     _positive(x_scale=x_scale, y_scale=y_scale)
     codes = np.arange(-128, 128)
     x = np.float32(x_scale) * (codes - x_zero).astype(np.float32)
-    scaled = _away(_values(function, x) * (np.float32(1) / np.float32(y_scale)))
+    scaled = _away(_steps(function, x, np.float32(1) / np.float32(y_scale)))
     return np.asarray(np.clip(scaled.astype(np.float64) + y_zero, -128, 127), np.int8)
 
 
@@ -93,11 +95,11 @@ def table_int16(
     at = low + np.arange(_STEPS, dtype=np.float32) * width
     after = low + np.arange(1, _STEPS + 1, dtype=np.float32) * width
     here, middle, there = (
-        _values(function, x) * inverse for x in (at, at + width / np.float32(2), after)
+        _steps(function, x, inverse) for x in (at, at + width / np.float32(2), after)
     )
     line = _away((there + _away(here)) / np.float32(2))
     moved = _away(here) - _away((line - _away(middle)) / np.float32(2))
-    last = _away(_values(function, np.array([high], np.float32)) * inverse)
+    last = _away(_steps(function, np.array([high], np.float32), inverse))
     return np.asarray(np.clip(np.concatenate([moved, last]), -32768, 32767), np.int16)
 
 
