@@ -24,12 +24,14 @@ from accelsim_kernels.sparse import compress_2to4, matmul_2to4, prune_2to4
 
 
 def _attention(case: Case) -> Array:
-    operands = (numbers(case[role]) for role in ("q", "k", "v"))
+    q, k, v = (numbers(case[role]) for role in ("q", "k", "v"))
     given = case.arrays
     mask = given.get("mask")
     return bits16(
         attention(
-            *operands,
+            q,
+            k,
+            v,
             scale=float(numbers(case["scale"])[0]),
             causal=bool(case["causal"][0]),
             window=int(given["window"][0]) if "window" in given else 0,
