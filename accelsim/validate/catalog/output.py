@@ -70,6 +70,7 @@ class Output:
         holds: format of the codes or bits, which says what is NaN; may name fields.
         compute: from the operands.
         key: template of the case's key in the index.
+        listed: choices of fields that may hold any text, with which names follow from operands.
     """
 
     set: str
@@ -80,6 +81,7 @@ class Output:
     compute: Callable[[Case], Array]
     may: Mapping[str, str] = field(default_factory=dict)
     key: str = "{case}"
+    listed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -104,9 +106,7 @@ class Output:
     def named(self, known: Iterable[str]) -> Iterator[str]:
         """Yield the names of the outputs that follow from operands.
 
-        Raises:
-            ValueError: never for rows of the table: fields of the name that no operand tells are
-                choices.
+        Names with a field that no operand tells, and that has no choices, do not.
         """
         if not self.needs:
             yield from self._spelled({})
@@ -123,10 +123,14 @@ class Output:
                 if all(need.format(**fields) in there for need in self.needs.values()):
                     yield output
 
+    def _known(self, name: str) -> tuple[str, ...]:
+        allowed = self.fields[name]
+        return self.listed.get(name, ()) if isinstance(allowed, str) else allowed
+
     def _spelled(self, told: Fields) -> Iterator[str]:
         names = re.findall(r"\{(\w+)\}", self.name)
         open_ = [name for name in dict.fromkeys(names) if name not in told]
-        for values in itertools.product(*(self.fields[name] for name in open_)):
+        for values in itertools.product(*(self._known(name) for name in open_)):
             yield self.name.format(**told, **dict(zip(open_, values, strict=True)))
 
 

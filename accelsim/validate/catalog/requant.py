@@ -37,7 +37,8 @@ def _by(case: Case, rule: str, format: str) -> Requantization:
 def _litert_linear(case: Case) -> Array:
     """FULLY_CONNECTED: the factor stays in binary64."""
     if case["x"].dtype == np.int16:
-        return requantize(matmul_int16(case["x"], case["w"], case["b"]), _by(case, "litert", "int16"))
+        sums = matmul_int16(case["x"], case["w"], case["b"])
+        return requantize(sums, _by(case, "litert", "int16"))
     zero, bias = int(case.fact("in_zp")), case["b"]
     return linear_int8(case["x"], case["w"], _by(case, "litert", "int8"), zero, bias=bias)
 
@@ -77,12 +78,13 @@ def _onnx_quantize(case: Case) -> Array:
 
 def _onnx_dynamic(case: Case) -> Array:
     codes, scale, zero = dynamic_quantize(case["x"])
-    return {"y": codes, "scale": np.asarray(scale), "zp": np.asarray(zero)}[case.fields["role"]]
+    found: dict[str, Array] = {"y": codes, "scale": np.asarray(scale), "zp": np.asarray(zero)}
+    return found[case.fields["role"]]
 
 
 def _torch_quantize(case: Case) -> Array:
-    kind, scale, zero = case.fields["how"].split("_")
-    return quantize_affine(case["x"], float(scale), int(zero), kind.removeprefix("q"), "torch")
+    scale, zero = float(case.fields["scale"]), int(case.fields["zero"])
+    return quantize_affine(case["x"], scale, zero, case.fields["kind"], "torch")
 
 
 def _torch_sums(case: Case) -> Array:
@@ -93,11 +95,7 @@ _LAYER = {"x": "{case}_x", "w": "{case}_w", "b": "{case}_b", "wscale": "{case}_w
 _CODES = {"a": "{case}_a", "b": "{case}_b", "a_zero": "{case}_az", "b_zero": "{case}_bz"}
 _SCALES = {"a_scale": "{case}_as_", "b_scale": "{case}_bs", "y_scale": "{case}_ys"}
 _INTEGERS = (*(name for name in TYPES if name != "int32"), "int4", "uint4")
-_TORCH = tuple(
-    f"{kind}_{scale}_{zero}"
-    for kind, seven in (("qint8", -7), ("quint8", 7), ("qint32", -7))
-    for scale, zero in (("0.5", 3), ("0.123", seven), ("1.0", 0))
-)
+_SCALE = r"[\d.]+(?:e-?\d+)?"
 
 OUTPUTS: tuple[Output, ...] = (
     Output(
@@ -121,8 +119,8 @@ OUTPUTS: tuple[Output, ...] = (
     ),
     Output(
         "requant_onnxruntime", "ql_{format}_s{scale}",
-        {"format": _INTEGERS, "scale": ("1.0", "0.37")}, {"x": "ql_x"}, "number", _onnx_quantize,
-        key="",
+        {"format": _INTEGERS, "scale": _SCALE}, {"x": "ql_x"}, "number", _onnx_quantize, key="",
+        listed={"scale": ("1.0", "0.37")},
     ),
     Output(
         "requant_onnxruntime", "{case}_{role}",
@@ -134,7 +132,9 @@ OUTPUTS: tuple[Output, ...] = (
         key="",
     ),
     Output(
-        "requant_torch", "qpt_{how}", {"how": _TORCH}, {"x": "qpt_x"}, "int", _torch_quantize,
-        key="",
+        "requant_torch", "qpt_q{kind}_{scale}_{zero}",
+        {"kind": ("int8", "uint8", "int32"), "scale": _SCALE, "zero": r"-?\d+"}, {"x": "qpt_x"},
+        "int", _torch_quantize, key="",
+        listed={"scale": ("0.5", "0.123", "1.0"), "zero": ("3", "-7", "7", "0")},
     ),
 )  # fmt: skip
