@@ -97,9 +97,13 @@ def encode(
         raise ValueError(f"overflow is {overflow!r}; {', '.join(OVERFLOWS)} are allowed")
     if overflow == "overflow" and fmt.nan_code is None and missing is None:
         raise ValueError(f"overflow is 'overflow', but {format} has neither infinity nor NaN")
+    if missing is not None and not 0 <= missing < 1 << fmt.bits:
+        raise ValueError(f"missing is {missing}, no code of {format}")
     given = np.asarray(x)
+    if given.dtype not in (np.float32, np.float64):
+        raise ValueError(f"x is {given.dtype}, float32 or float64 is needed")
     single = given.dtype == np.float32
-    numbers = array("x", given, np.float32 if single else np.float64)
+    numbers = array("x", given, given.dtype)
     noise = _noise(numbers, ROUNDINGS[rounding].random, bits, bit_count)
     if not fmt.has_zero:
         how = ROUNDINGS[rounding]

@@ -72,8 +72,9 @@ def library_cast(x: npt.ArrayLike, format: str, library: str) -> Array:
     if format not in known:
         raise ValueError(f"format is {format!r}; {library} has {', '.join(known)}")
     how, given = known[format], np.asarray(x)
-    single = given.dtype == np.float32
-    numbers = array("x", given, np.float32 if single else np.float64)
+    if given.dtype not in (np.float32, np.float64):
+        raise ValueError(f"x is {given.dtype}, float32 or float64 is needed")
+    numbers = array("x", given, given.dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         narrow = numbers.astype(np.float32, copy=False)
         wide = narrow.astype(np.float64)

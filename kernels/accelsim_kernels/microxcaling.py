@@ -105,6 +105,8 @@ def _rounded(x: np.float32, reached: Array, facts: Any) -> np.float32:
     whole = choose(tie, np.float32(whole - np.float32(1)), whole)
     found = np.float32(np.float64(whole) * double_of(np.int64(1023 - fraction + exponent) << 52))
     found = choose(found > most, endless, found)
+    # An exponent of 128, to which a logarithm may be rounded, is a power that binary32 lacks.
+    found = choose(exponent > np.int32(127), np.float32(np.nan), found)
     found = choose(magnitude < smallest, np.float32(0), found)
     # The sign of a zero is not looked at, that of what becomes zero is.
     signless = magnitude < max(smallest, np.uint32(1))

@@ -53,7 +53,7 @@ def number(name: str, code: int) -> float:
     sign_bit = 2 ** (fmt.bits - fmt.unused_bits - 1)
     if not fmt.is_float:
         value = code - 2 * sign_bit if fmt.signed and code >= sign_bit else code
-        return value / 2**fmt.mantissa_bits
+        return float(value / 2**fmt.mantissa_bits)
     signed = fmt.signed and code >= sign_bit
     magnitude = code - sign_bit if signed else code
     largest, infinity, _ = ends(fmt)
@@ -75,8 +75,8 @@ def goes_up(part: Fraction, odd: bool, rounding: str, below: bool, drawn: int, c
         elif rounding == "stochastic_odd":
             whole += rest > ONE / 2 or (rest == ONE / 2 and whole % 2 == 0)
         elif rounding == "stochastic_fast":
-            return part + (drawn + ONE / 2) / 2**count >= 1
-        return whole + drawn >= 2**count
+            return bool(part + (drawn + ONE / 2) / 2**count >= 1)
+        return bool(whole + drawn >= 2**count)
     return {
         "nearest_even": part > ONE / 2 or (part == ONE / 2 and odd),
         "nearest_away": part >= ONE / 2,

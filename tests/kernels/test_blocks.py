@@ -153,6 +153,10 @@ def test_microxcaling_blocks() -> None:
     tiny = np.full((1, 8), 2.0**-130, np.float32)
     assert not quantize_mx(tiny, "fp8_e4m3", flush=True).any()
     assert quantize_mx(tiny, "fp8_e4m3").all()
+    # Its logarithm is 128 in binary32, and 2^128 is none of its numbers.
+    huge = np.array([np.finfo(np.float32).max], np.float32)
+    assert np.isnan(quantize_elementwise(huge, "fp8_e4m3", saturate=True)).all()
+    assert quantize_elementwise(huge, "int8").tolist() == [127 / 64]
 
 
 def test_any_layout_is_taken() -> None:

@@ -220,8 +220,9 @@ def test_any_layout_is_taken() -> None:
 @pytest.mark.parametrize(
     ("arguments", "more", "text"),
     [
-        ((np.zeros(2, np.int32), "fp16"), {}, "x is int32, float64 is needed"),
+        ((np.zeros(2, np.int32), "fp16"), {}, "x is int32, float32 or float64 is needed"),
         ((np.zeros(2), "fp9"), {}, "format is 'fp9'"),
+        ((np.zeros(2), "fp4_e2m1"), {"missing": 16}, "missing is 16, no code of fp4_e2m1"),
         ((np.zeros(2), "int64"), {}, "has no codec"),
         ((np.zeros(2), "fp16", "odd"), {}, "rounding is 'odd'"),
         ((np.zeros(2), "fp16", "up", "wrap"), {}, "overflow is 'wrap'"),

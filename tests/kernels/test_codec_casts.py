@@ -87,5 +87,5 @@ def test_every_convention_is_of_a_known_format() -> None:
         library_cast(_X, "fp8_e4m3", "jax")
     with pytest.raises(ValueError, match="format is 'fp4_e2m1'; torch has"):
         library_cast(_X, "fp4_e2m1", "torch")
-    with pytest.raises(ValueError, match="x is int8, float64 is needed"):
+    with pytest.raises(ValueError, match="x is int8, float32 or float64 is needed"):
         library_cast(np.zeros(1, np.int8), "bf16", "torch")

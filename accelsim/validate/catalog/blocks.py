@@ -167,8 +167,8 @@ OUTPUTS: tuple[Output, ...] = (
     Output(
         "intquant_torchao", "torchao_{format}_{unit}_{mapping}_{part}",
         {
-            "format": ("int2", "int4", "int8", "uint2", "uint4", "uint8"),
-            "unit": r"pc|pt|g\d+",
+            "format": ("int4", "int8", "uint4", "uint8"),
+            "unit": ("pc", "pt", "g16", "g32", "g64", "g128"),
             "mapping": tuple(mapping.upper() for mapping in MAPPINGS),
             "part": ("scale", "zp", "q", "dq"),
         },

@@ -21,6 +21,13 @@ _SPELLED = {
     "e3m4": "fp8_e3m4ieee", "e3m2fn": "fp6_e3m2", "e2m3fn": "fp6_e2m3", "e2m1fn": "fp4_e2m1",
     "e8m0fnu": "e8m0", "int8mx": "mxint8", "bfloat16": "bf16", "float16": "fp16",
 }  # fmt: skip
+#: The P3109 formats, which have one NaN.
+_P3109 = {
+    f"p3109_k{k}p{p}_{kind}": f"p3109_k{k}p{p}{kind}"
+    for k in range(2, 9)
+    for p in range(1, k)
+    for kind in ("sf", "se", "uf", "ue")
+}
 _LIBRARIES = {"mldtypes": "ml_dtypes", "torch": "torch"}
 #: Roundings of gfloat.
 _MODES = {
@@ -33,61 +40,57 @@ _RANDOM = tuple(mode for mode, name in _MODES.items() if ROUNDINGS[name].random)
 _PLAIN = tuple(mode for mode in _MODES if mode not in _RANDOM)
 
 
-def _gfloat(name: str) -> Callable[[Case], Array]:
+def _gfloat(case: Case) -> Array:
     """Return gfloat's cast to a format; where it refuses, the vectors hold 0."""
-    fmt = format_of(name)
-
-    def compute(case: Case) -> Array:
-        x, saturates = numbers(case["x"]), case.fields["overflow"] == "sat"
-        rounding = _MODES[case.fields["mode"]]
-        count, bits = int(case.fields.get("count", "0")), case.arrays.get("bits")
-        if not fmt.has_zero:
-            how = ROUNDINGS[rounding]
-            with np.errstate(invalid="ignore"):  # a signalling NaN is turned into a quiet one
-                wide = x.astype(np.float64)
-            drawn = np.int64(0) if bits is None else bits.astype(np.int64)
-            return encode_e8m0(wide, how.tie, how.up, saturates, drawn, count, "gfloat")
-        # An integer made of NaN is the least one, as the processor converts it.
-        refuses = fmt.nan_code is None and not (saturates and not fmt.is_float)
-        return encode(
-            x, name, rounding, "saturate" if saturates else "overflow", bits=bits, bit_count=count,
-            missing=0 if refuses else None,
-        )  # fmt: skip
-
-    return compute
+    spelled, fields = case.fields["format"], case.fields
+    fmt = format_of(_P3109.get(spelled, _SPELLED.get(spelled, spelled)))
+    x, saturates, rounding = numbers(case["x"]), fields["overflow"] == "sat", _MODES[fields["mode"]]
+    count, bits = int(fields.get("count", "0")), case.arrays.get("bits")
+    if not fmt.has_zero:
+        how = ROUNDINGS[rounding]
+        with np.errstate(invalid="ignore"):  # a signalling NaN is turned into a quiet one
+            wide = x.astype(np.float64)
+        drawn = np.int64(0) if bits is None else bits.astype(np.int64)
+        return encode_e8m0(wide, how.tie, how.up, saturates, drawn, count, "gfloat")
+    # An integer made of NaN is the least one, as the processor converts it.
+    refuses = fmt.nan_code is None and not (saturates and not fmt.is_float)
+    return encode(
+        x, fmt.name, rounding, "saturate" if saturates else "overflow", bits=bits, bit_count=count,
+        missing=0 if refuses else None,
+    )  # fmt: skip
 
 
 def _library(name: str) -> Callable[[Case], Array]:
     return lambda case: library_cast(numbers(case["x"]), name, _LIBRARIES[case.fields["library"]])
 
 
-def _casts(spelled: str, name: str) -> tuple[Output, ...]:
-    libraries = tuple(short for short, long in _LIBRARIES.items() if name in CONVENTIONS[long])
-    start, ends = f"{spelled}__gfloat_{{mode}}_{{overflow}}", ("sat", "ovf")
+def _casts(formats: tuple[str, ...], holds: str) -> tuple[Output, ...]:
+    """Return the rows of gfloat's casts, without random bits and with them."""
+    start, fields = "{format}__gfloat_{mode}_{overflow}", {"overflow": ("sat", "ovf")}
     return (
         Output(
-            "casts", start, {"mode": _PLAIN, "overflow": ends}, {"x": f"{spelled}__x"}, name,
-            _gfloat(name), key="",
+            "casts", start, {"format": formats, "mode": _PLAIN, **fields}, {"x": "{format}__x"},
+            holds, _gfloat, key="",
         ),
         Output(
-            "casts", start + "_b{count}", {"mode": _RANDOM, "overflow": ends, "count": r"\d+"},
-            {"x": f"{spelled}__sr_x_b{{count}}", "bits": f"{spelled}__sr_bits_b{{count}}"}, name,
-            _gfloat(name), key="",
+            "casts", start + "_b{count}",
+            {"format": formats, "mode": _RANDOM, "count": r"\d+", **fields},
+            {"x": "{format}__sr_x_b{count}", "bits": "{format}__sr_bits_b{count}"}, holds, _gfloat,
+            key="",
         ),
-        Output(
-            "casts", f"{spelled}__{{library}}", {"library": libraries}, {"x": f"{spelled}__x"},
-            name, _library(name), key="",
-        ),
+    )  # fmt: skip
+
+
+def _library_casts(spelled: str, name: str) -> Output:
+    libraries = tuple(short for short, long in _LIBRARIES.items() if name in CONVENTIONS[long])
+    return Output(
+        "casts", f"{spelled}__{{library}}", {"library": libraries}, {"x": f"{spelled}__x"}, name,
+        _library(name), key="",
     )  # fmt: skip
 
 
 def _decoded(name: str) -> Callable[[Case], Array]:
     return lambda case: numbers_of(name)
-
-
-def _p3109(case: Case) -> Array:
-    fields = case.fields
-    return numbers_of(f"p3109_k{fields['k']}p{fields['p']}{fields['kind']}")
 
 
 def _fp64(name: str) -> tuple[Output, ...]:
@@ -112,7 +115,9 @@ def _fp64(name: str) -> tuple[Output, ...]:
 
 
 OUTPUTS: tuple[Output, ...] = (
-    *(row for spelled, name in _SPELLED.items() for row in _casts(spelled, name)),
+    *(row for spelled, name in _SPELLED.items() for row in _casts((spelled,), name)),
+    *_casts(tuple(_P3109), "number"),
+    *(_library_casts(spelled, name) for spelled, name in _SPELLED.items()),
     *(row for name in _SPELLED.values() for row in _fp64(name)),
     *(
         Output(
@@ -122,8 +127,7 @@ OUTPUTS: tuple[Output, ...] = (
         for spelled, name in _SPELLED.items()
     ),
     Output(
-        "decode_tables", "p3109_k{k}p{p}_{kind}",
-        {"k": tuple("2345678"), "p": tuple("1234567"), "kind": ("sf", "se", "uf", "ue")}, {},
-        "number", _p3109, key="",
+        "decode_tables", "{format}", {"format": tuple(_P3109)}, {}, "number",
+        lambda case: numbers_of(_P3109[case.fields["format"]]), key="",
     ),
 )  # fmt: skip
