@@ -168,10 +168,10 @@ OUTPUTS: tuple[Output, ...] = (
         "intquant_torchao", "torchao_{format}_{unit}_{mapping}_{part}",
         {
             "format": ("int4", "int8", "uint4", "uint8"),
-            "unit": ("pc", "pt", "g16", "g32", "g64", "g128"),
+            "unit": r"pc|pt|g\d+",
             "mapping": tuple(mapping.upper() for mapping in MAPPINGS),
             "part": ("scale", "zp", "q", "dq"),
         },
-        {"w": "w"}, "int", _affine, key="",
+        {"w": "w"}, "int", _affine, key="", listed={"unit": ("pc", "pt", "g32", "g64", "g128")},
     ),
 )  # fmt: skip
