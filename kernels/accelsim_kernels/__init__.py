@@ -15,6 +15,11 @@ from accelsim_kernels.presets import PRESETS, Arithmetic
 #: Module → the public names that it defines.
 _MODULES = {
     "affine": ("choose_parameters", "dequantize_affine", "quantize_affine"),
+    "approx": (
+        "fixed_exp", "fixed_inverse_root", "fixed_logistic", "fixed_reciprocal", "fixed_silu",
+        "softmax_int",
+    ),
+    "approx_ibert": ("i_exp", "i_gelu", "i_layer_norm", "i_rms_norm", "i_softmax", "i_sqrt"),
     "attention": ("attention",),
     "attention_arithmetic": ("ATTENTION_PRESETS", "AttentionArithmetic"),
     "blocks": ("BLOCK_FORMATS", "dequantize_blocks", "quantize_blocks", "tensor_scale"),
@@ -22,19 +27,29 @@ _MODULES = {
     "codec": ("decode", "encode"),
     "codec_packing": ("pack_codes", "unpack_codes"),
     "conventions": ("library_cast",),
+    "conv": ("conv2d_int8", "conv2d_sums"),
     "integer": (
         "PackedInt4", "PackedInt8", "matmul_int4", "matmul_int8", "pack_int4", "unpack_int4",
     ),
+    "lookup": ("look_up", "table_int16", "table_int8"),
     "matmul": ("PackedChain", "matmul_chain", "matmul_fp64"),
     "microxcaling": ("quantize_elementwise", "quantize_mx"),
+    "nm": ("compress_nm", "expand_nm", "keep_nm", "prune_compress_2to4"),
     "nonlinear": ("activation", "exp", "softmax"),
     "normalize": ("layer_norm", "rms_norm", "row_sum"),
     "product": ("matmul",),
     "quantize": (
         "QMAX", "absmax", "dequantize", "quantize", "quantize_weight", "rescale", "scales",
     ),
+    "requant": (
+        "RULES", "Requantization", "activation_range", "factors", "quantize_multiplier",
+        "requantize",
+    ),
+    "requant_float": ("dynamic_quantize", "quantize_linear"),
+    "requant_linear": ("linear_int8", "linear_sums", "matmul_int16"),
     "rounding": ("round_to",),
     "sparse": ("compress_2to4", "decompress_2to4", "matmul_2to4", "prune_2to4"),
+    "sparse_torch": ("from_semi_structured", "prune_tiles", "to_semi_structured"),
     "tile": ("has_vnni",),
 }  # fmt: skip
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}

@@ -221,9 +221,7 @@ def _softmax(x: Codes, multiplier: int, left: int, least: int, low: int, out: Co
 LONGEST_ROW = 4095
 
 
-def softmax_int(
-    x: npt.ArrayLike, scale: float, beta: float = 1.0, format: str = "int8"
-) -> Codes:
+def softmax_int(x: npt.ArrayLike, scale: float, beta: float = 1.0, format: str = "int8") -> Codes:
     """Return softmax of rows of int8 or uint8 codes, as TensorFlow Lite's reference does.
 
     Differences from the largest code become Q5.26, their exps are summed in Q12.19, and one

@@ -81,11 +81,14 @@ def i_gelu(x: npt.ArrayLike, scale: float) -> tuple[Int64, float]:
     """Return GELU of int32 codes, and the (negative) scale of the result: algorithm 3.
 
     Raises:
-        ValueError: another type, a scale outside 2^-24 to 1, or a code beyond 2^20.
+        ValueError: another type, a scale outside 2^-18 to 1, or a code beyond 2^20: what is finer
+            or larger could leave int64.
     """
     given = np.atleast_1d(array("x", x, np.int32))
     if given.size and np.abs(given.astype(np.int64)).max() > _WIDE:
         raise ValueError(f"x holds codes beyond {_WIDE}")
+    if scale < 2.0**-18:
+        raise ValueError(f"scale is {scale}; 2^-18 to 1 is allowed")
     inner = _scale(scale) / math.sqrt(2)
     shift, more, unit = _polynomial(inner, *_ERF)
     out = np.empty(given.shape, np.int64)

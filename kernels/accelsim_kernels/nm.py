@@ -59,10 +59,8 @@ def _largest(scores: Float32, start: int, n: int, m: int) -> np.uint32:
     for i in range(m):
         larger = 0
         for j in range(m):
-            if scores[start + j] > scores[start + i]:
-                larger += 1
-            elif scores[start + j] == scores[start + i] and j < i:
-                larger += 1
+            other, mine = scores[start + j], scores[start + i]
+            larger += other > mine or (other == mine and j < i)
         if larger < n:
             found |= np.uint32(1) << np.uint32(i)
     return found
@@ -100,6 +98,24 @@ def keep_nm(scores: npt.ArrayLike, n: int, m: int) -> Bool:
     return keep
 
 
+@DOOR.inner
+def _chosen(kept: Bits, start: int, n: int, m: int) -> np.uint32:
+    """Return the n places of a group to keep, the lowest free ones last; 0: there are more."""
+    found, count = np.uint32(0), 0
+    for i in range(m):
+        if kept[start + i] != 0:
+            found |= np.uint32(1) << np.uint32(i)
+            count += 1
+    if count > n:
+        return np.uint32(0)
+    for i in range(m):
+        one = np.uint32(1) << np.uint32(i)
+        if count < n and found & one == 0:
+            found |= one
+            count += 1
+    return found
+
+
 @leaf
 def _compress(
     codes: Bits, kept: Bits, n: int, m: int, width: int, values: Bits, places: UInt8
@@ -108,18 +124,9 @@ def _compress(
     groups = codes.shape[1] // m
     for row in range(codes.shape[0]):
         for group in range(groups):
-            found, count = np.uint32(0), 0
-            for i in range(m):
-                if kept[row, group * m + i] != 0:
-                    found |= np.uint32(1) << np.uint32(i)
-                    count += 1
-            if count > n:
+            found = _chosen(kept[row], group * m, n, m)
+            if found == 0:
                 return row * groups + group
-            for i in range(m):  # the lowest free places fill up
-                one = np.uint32(1) << np.uint32(i)
-                if count < n and found & one == 0:
-                    found |= one
-                    count += 1
             at = group * n
             for i in range(m):
                 if (found >> np.uint32(i)) & np.uint32(1):

@@ -66,7 +66,7 @@ def _affine(
             out[i] = np.int64(min(max(moved, np.float64(low)), np.float64(high)))
 
 
-def quantize_affine(
+def quantize_linear(
     x: npt.ArrayLike, scale: float, zero_point: int, format: str, rule: str = "onnxruntime"
 ) -> Codes:
     """Return ``clamp(round(x / scale) + zero_point)``, ties to even.
@@ -114,4 +114,4 @@ def dynamic_quantize(x: npt.ArrayLike) -> tuple[npt.NDArray[np.uint8], np.float3
     least, most = min(given.min(), np.float32(0)), max(given.max(), np.float32(0))
     scale = np.float32(1) if least == most else np.float32((most - least) / np.float32(255))
     zero = np.clip(np.rint(np.float32(0) - least / scale), 0, 255).astype(np.uint8)
-    return quantize_affine(given, float(scale), int(zero), "uint8"), scale, zero
+    return quantize_linear(given, float(scale), int(zero), "uint8"), scale, zero

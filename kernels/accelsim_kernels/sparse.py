@@ -37,7 +37,7 @@ def _prune(w: Float32, keep: Bool) -> None:
             c, d = bits_of(abs(w[row, start + 2])), bits_of(abs(w[row, start + 3]))
             first, second = two_of_four(a, b, c, d)
             for i in range(FOUR):
-                keep[row, start + i] = i == first or i == second
+                keep[row, start + i] = i in (first, second)
 
 
 def prune_2to4(w: npt.ArrayLike) -> Bool:

@@ -114,7 +114,7 @@ def to_semi_structured(dense: npt.ArrayLike) -> tuple[Bits, Bits]:
         raise ValueError(f"dense has K={k}; a multiple of {8 * fours} is needed")
     words = np.zeros((rows, k // (4 * fours)), np.int64)
     values = np.empty((rows, k // 2), bits.dtype)
-    where = reordered(*words.shape, bits.itemsize)
+    where = reordered(rows, words.shape[1], bits.itemsize)
     wrong = _semi(bits, magnitude, _NIBBLES, values, words)
     if wrong >= 0:
         row, four = divmod(wrong, k // 4)

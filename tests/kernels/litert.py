@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+#: The module whose absence skips a test.
+LITERT = "ai_edge_litert.schema_py_generated"
 _TYPES = {"int8": 9, "uint8": 3, "int16": 7, "int32": 2, "int64": 4}
 
 
@@ -24,12 +27,13 @@ class Tensor:
     data: Array | None = None
 
 
-def run(code: int, version: int, options: int, fields: dict[str, Any], tensors: list[Tensor], x: Array) -> Array:
+def run(
+    code: int, version: int, options: int, fields: dict[str, Any], tensors: list[Tensor], x: Array
+) -> Array:
     """Run one builtin operator on ``x``; the last tensor is the output, the first the input."""
-    import flatbuffers
-    from ai_edge_litert import interpreter
-    from ai_edge_litert import schema_py_generated as schema
-
+    flatbuffers, interpreter, schema = (
+        import_module(name) for name in ("flatbuffers", "ai_edge_litert.interpreter", LITERT)
+    )
     model, graph, op, operator = (
         schema.ModelT(), schema.SubGraphT(), schema.OperatorT(), schema.OperatorCodeT()
     )  # fmt: skip

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from accelsim_kernels.lookup import look_up, table_int8, table_int16
+from tests.kernels.litert import LITERT, Tensor, run
 
 
 def _read(code: int, table: list[int], wide: bool) -> int:
@@ -34,11 +35,7 @@ def test_a_table_rounds_half_away_and_clamps() -> None:
 
 @pytest.mark.parametrize(("kind", "make"), [("int8", table_int8), ("int16", table_int16)])
 def test_exp_of_litert(kind: str, make: Any) -> None:
-    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
-    from ai_edge_litert import schema_py_generated as schema
-
-    from tests.kernels.litert import Tensor, run
-
+    schema = pytest.importorskip(LITERT, reason="LiteRT is not installed")
     span = np.iinfo(kind)
     x = np.arange(span.min, span.max + 1).astype(kind)[None]
     step, zero, out, out_zero = (0.05, 3, 0.05, -20) if kind == "int8" else (2**-12, 0, 1e-3, 0)

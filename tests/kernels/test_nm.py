@@ -32,7 +32,7 @@ def test_what_is_kept_comes_back(n: int, m: int, seed: int, rows: int, groups: i
     dense = codes(seed, rows, groups * m).astype(t)
     keep = keep_nm(scores, n, m)
     twin = [
-        sum((naive_integer.kept(row[i : i + m], n) for i in range(0, len(row), m)), [])
+        [one for i in range(0, len(row), m) for one in naive_integer.kept(row[i : i + m], n)]
         for row in scores.tolist()
     ]
     assert keep.tolist() == twin

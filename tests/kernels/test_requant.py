@@ -20,9 +20,10 @@ from accelsim_kernels.requant import (
     quantize_multiplier,
     requantize,
 )
-from accelsim_kernels.requant_float import RANGES, dynamic_quantize, quantize_affine
+from accelsim_kernels.requant_float import RANGES, dynamic_quantize, quantize_linear
 from accelsim_kernels.requant_linear import linear_int8, linear_sums, matmul_int16
 from tests.kernels import naive, naive_integer
+from tests.kernels.litert import LITERT, Tensor, run
 from tests.kernels.support import SEEDS, codes
 
 SUMS = st.one_of(
@@ -126,7 +127,7 @@ def test_codes_of_numbers(rule: str, format: str) -> None:
     steps = np.arange(-70000, 70000, 7).astype(np.float32) / np.float32(8)
     x = np.concatenate([steps, np.array([np.inf, -np.inf, np.nan, -0.0, 3e9, -3e9], np.float32)])
     step, zero = np.float32(0.37), min(3, high)
-    found = quantize_affine(x, 0.37, zero, format, rule)
+    found = quantize_linear(x, 0.37, zero, format, rule)
     with np.errstate(invalid="ignore"):
         near = np.rint(x / step if rule == "onnxruntime" else x * (np.float32(1) / step))
     wanted = np.clip(near.astype(np.float64) + zero, low, high)
@@ -136,7 +137,7 @@ def test_codes_of_numbers(rule: str, format: str) -> None:
 
 def test_dynamic_codes_hold_zero() -> None:
     found, scale, zero = dynamic_quantize(np.array([[1.0, 2.55]], np.float32))
-    assert (zero, found.tolist()) == (0, [[100, 255]]) and scale == np.float32(2.55) / 255
+    assert int(zero) == 0 and found.tolist() == [[100, 255]] and scale == np.float32(2.55) / 255
     assert dynamic_quantize(np.zeros(3, np.float32))[1] == 1
 
 
@@ -161,8 +162,8 @@ def test_dynamic_codes_hold_zero() -> None:
         (lambda: linear_sums(codes(1, 2, 3), codes(1, 2, 3), 128), "a_zero holds 128"),
         (lambda: linear_sums(codes(1, 2, 3), codes(1, 2, 3), 0, [1, 2, 3]), "b_zero is int64"),
         (lambda: linear_sums(codes(1, 2, 3).astype(np.int16), codes(1, 2, 3)), "a is int16"),
-        (lambda: quantize_affine(np.zeros(3, np.float32), 0.0, 0, "int8"), "scale is 0.0"),
-        (lambda: quantize_affine(np.zeros(3, np.float32), 1.0, 8, "int4"), "zero_point is 8"),
+        (lambda: quantize_linear(np.zeros(3, np.float32), 0.0, 0, "int8"), "scale is 0.0"),
+        (lambda: quantize_linear(np.zeros(3, np.float32), 1.0, 8, "int4"), "zero_point is 8"),
         (lambda: dynamic_quantize(np.array([np.nan], np.float32)), "not finite"),
         (lambda: activation_range("tanh", 1.0, 0), "activation is 'tanh'"),
     ],
@@ -190,11 +191,7 @@ def test_factors_are_those_of_the_library() -> None:
 @pytest.mark.parametrize(("kind", "bias"), [("int8", "int32"), ("int16", "int64")])
 @pytest.mark.parametrize("channels", [1, 24])
 def test_fully_connected_of_litert(kind: str, bias: str, channels: int) -> None:
-    pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
-    from ai_edge_litert import schema_py_generated as schema
-
-    from tests.kernels.litert import Tensor, run
-
+    schema = pytest.importorskip(LITERT, reason="LiteRT is not installed")
     rng = np.random.default_rng(channels)
     span, wide = np.iinfo(kind), kind == "int16"
     x = rng.integers(span.min, span.max + 1, (40, 64)).astype(kind)

@@ -15,7 +15,7 @@ from accelsim_kernels.requant import (
     factors,
     requantize,
 )
-from accelsim_kernels.requant_float import dynamic_quantize, quantize_affine
+from accelsim_kernels.requant_float import dynamic_quantize, quantize_linear
 from accelsim_kernels.requant_linear import linear_int8, linear_sums, matmul_int16
 
 
@@ -72,7 +72,7 @@ def _onnx_linear(case: Case) -> Array:
 
 
 def _onnx_quantize(case: Case) -> Array:
-    codes = quantize_affine(case["x"], float(case.fields["scale"]), 0, case.fields["format"])
+    codes = quantize_linear(case["x"], float(case.fields["scale"]), 0, case.fields["format"])
     return codes.astype(np.float32)
 
 
@@ -84,7 +84,7 @@ def _onnx_dynamic(case: Case) -> Array:
 
 def _torch_quantize(case: Case) -> Array:
     scale, zero = float(case.fields["scale"]), int(case.fields["zero"])
-    return quantize_affine(case["x"], scale, zero, case.fields["kind"], "torch")
+    return quantize_linear(case["x"], scale, zero, case.fields["kind"], "torch")
 
 
 def _torch_sums(case: Case) -> Array:
