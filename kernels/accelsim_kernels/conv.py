@@ -125,12 +125,14 @@ def _gather(
             y = start_y + i * dilation_h
             for j in range(kernel_w):
                 column = start_x + j * dilation_w
+                patch = out[row, at : at + width]
                 if 0 <= y < x.shape[1] and 0 <= column < x.shape[2]:
+                    codes = x[image, y, column, low:high]
                     for c in range(width):
-                        out[row, at + c] = x[image, y, column, low + c]
+                        patch[c] = codes[c]
                 else:
                     for c in range(width):
-                        out[row, at + c] = zero
+                        patch[c] = zero
                 at += width
 
 
