@@ -95,10 +95,11 @@ def _pack_columns(b: Int8, panels: Int8, bias: Int32) -> None:
 
 
 @leaf
-def _pack_nibbles(codes: Int8, group: int, panels: UInt8, bias: Int32) -> None:
-    """Lay out every group of 64 columns as ``[k/8][64][4]`` bytes of two codes, with its sums.
+def _pack_nibbles(codes: Int8, zeros: Int8, group: int, panels: UInt8, terms: Int32) -> None:
+    """Lay out every group of 64 columns as ``[k/8][64][4]`` bytes of two codes, with its terms.
 
-    The low halves are the first four codes of eight, the high halves the other four.
+    The low halves are the first four codes of eight, the high halves the other four. Terms are the
+    sums of codes without their zero points, also of those that fill the group up, and these points.
     """
     n, depth = codes.shape
     for panel in range(panels.shape[0]):
@@ -106,21 +107,23 @@ def _pack_nibbles(codes: Int8, group: int, panels: UInt8, bias: Int32) -> None:
             start, stop = number * group, min(depth, (number + 1) * group)
             for j in range(COLUMNS):
                 column, total = panel * COLUMNS + j, np.int32(0)
+                zero = np.int32(zeros[column, number]) if column < n else np.int32(0)
                 for place in range((group + 7) // 8 * 4):
                     byte = np.uint8(0)
                     for half in range(2):
                         k = start + place // 4 * 8 + half * 4 + place % 4
+                        total -= zero
                         if column < n and k < stop:
                             total += np.int32(codes[column, k])
                             nibble = np.uint8(codes[column, k]) & np.uint8(15)
                             byte |= nibble << np.uint8(4 * half)
                     panels[panel, number, (place // 4 * COLUMNS + j) * 4 + place % 4] = byte
-                bias[panel, number, j] = -total * np.int32(_OFFSET)
+                terms[panel, number, 0, j], terms[panel, number, 1, j] = total, zero
 
 
 @leaf
-def _unpack_nibbles(packed: UInt8, codes: Int8) -> None:
-    """Undo the halves: ``[k/4][64][4]`` codes, as the inner loop reads them."""
+def _unpack_nibbles(packed: UInt8, zeros: Int32, codes: Int8) -> None:
+    """Undo the halves: ``[k/4][64][4]`` codes, as the inner loop reads them, less zero points."""
     width = COLUMNS * 4
     for eight in range(packed.shape[0] // width):
         for i in range(width):
@@ -129,6 +132,11 @@ def _unpack_nibbles(packed: UInt8, codes: Int8) -> None:
             high = np.int8((byte >> np.uint8(4)) ^ np.uint8(8)) - np.int8(8)
             codes[2 * eight * width + i] = np.int8(low)
             codes[(2 * eight + 1) * width + i] = np.int8(high)
+    for j in range(COLUMNS):
+        if zeros[j] != 0:
+            for step in range(codes.size // width):
+                for byte in range(4):
+                    codes[step * width + 4 * j + byte] -= np.int8(zeros[j])
 
 
 @DOOR.inner
@@ -210,7 +218,7 @@ def _group4(
 
 @kernel
 def _product4(
-    words: UInt32, packed: UInt8, bias: Int32, scales: Float32, vnni: bool, out: Float32,
+    words: UInt32, packed: UInt8, terms: Int32, scales: Float32, vnni: bool, out: Float32,
     first: int, last: int, low: int, high: int,
 ) -> None:  # fmt: skip
     groups, steps = words.shape[1], words.shape[2]
@@ -226,23 +234,23 @@ def _product4(
     for panel in range(low, high):
         acc[:] = np.float32(0)
         for number in range(groups):
-            _unpack_nibbles(packed[panel, number], codes)
-            start, scale = bias[panel, number], scales[panel, number]
+            _unpack_nibbles(packed[panel, number], terms[panel, number, 1], codes)
+            start, scale = terms[panel, number, 0], scales[panel, number]
             _group4(rows[number], weights, start, scale, vnni, acc)
         edge = panel * COLUMNS
         width = min(COLUMNS, out.shape[1] - edge)
         out[first:last, edge : edge + width] = cells[: last - first, :width]
 
 
-def words_of(codes: Int8, group: int, multiple: int) -> UInt32:
-    """Return codes ``[m, k]`` as words of four ``[m, groups, words]``, groups filled with zeros."""
+def words_of(codes: Int8, group: int, multiple: int, fill: int = 0) -> UInt32:
+    """Return codes ``[m, k]`` as words of four ``[m, groups, words]``, groups filled up."""
     m, k = codes.shape
     count, padded = -(-k // group), -(-group // multiple) * multiple
     if padded == group and count * group == k:
         return codes.reshape(m, count, group).view(np.uint32)
-    filled = np.zeros((m, count * group), np.int8)
+    filled = np.full((m, count * group), fill, np.int8)
     filled[:, :k] = codes
-    wide = np.zeros((m, count, padded), np.int8)
+    wide = np.full((m, count, padded), fill, np.int8)
     wide[:, :, :group] = filled.reshape(m, count, group)
     return wide.view(np.uint32)
 
@@ -371,31 +379,46 @@ class PackedInt4:
 
     Attributes:
         panels: ``[panel, group, bytes]``.
-        bias: what every sum begins with, since activations are unsigned: ``[panel, group, 64]``.
+        terms: sums of a group's codes and their zero points: ``[panel, group, 2, 64]``.
         n, k, group: sizes.
     """
 
     panels: UInt8
-    bias: Int32
+    terms: Int32
     n: int
     k: int
     group: int
 
     @classmethod
-    def of(cls, packed: npt.ArrayLike, k: int, group: int) -> PackedInt4:
+    def of(
+        cls, packed: npt.ArrayLike, k: int, group: int, zeros: npt.ArrayLike | None = None
+    ) -> PackedInt4:
         """Lay out ``[n, ceil(k / 2)]`` packed codes.
 
+        Args:
+            packed: the codes.
+            k: how many there are in a row.
+            group: codes that share a scale and a zero point.
+            zeros: int8 zero points ``[n, ceil(k / group)]``, -8 to 7; None: 0.
+
         Raises:
-            ValueError: not a matrix of uint8, another K, or a group whose sums could leave int32.
+            ValueError: not a matrix of uint8, another K, zero points that do not fit, or a group
+                whose sums could leave int32.
         """
         codes = unpack_int4(packed, k)
         if not 1 <= group <= LONGEST:
             raise ValueError(f"group is {group}; 1 to {LONGEST} is allowed")
         shape = (-(-len(codes) // COLUMNS), -(-k // group))
         panels = np.empty((*shape, -(-group // 8) * 4 * COLUMNS), np.uint8)
-        bias = np.empty((*shape, COLUMNS), np.int32)
-        _pack_nibbles(codes, group, panels, bias)
-        return cls(panels, bias, len(codes), k, group)
+        terms = np.empty((*shape, 2, COLUMNS), np.int32)
+        wanted = (len(codes), shape[1])
+        points = np.zeros(wanted, np.int8) if zeros is None else matrix("zeros", zeros, np.int8)
+        if points.shape != wanted or ((points < _LOW) | (points > _HIGH)).any():
+            raise ValueError(
+                f"zeros has the shape {points.shape}; {wanted} of {_LOW} to {_HIGH} is needed"
+            )
+        _pack_nibbles(codes, points, group, panels, terms)
+        return cls(panels, terms, len(codes), k, group)
 
 
 def _scale_panels(scales: npt.ArrayLike, right: PackedInt4) -> Float32:
@@ -416,22 +439,26 @@ def matmul_int4(
     scales: npt.ArrayLike,
     group: int,
     path: Path = "auto",
+    a_zero: int = 0,
 ) -> Float32:
     """Return ``[m, n]`` float32 sums of int8 activations and packed int4 weights in groups.
 
-    For every group of K an exact integer sum s, then ``acc = fma(float32(s), scale, acc)`` in
-    binary32, groups ascending, acc beginning at +0.
+    For every group of K an exact integer sum s of ``(a - a_zero)(b - zero)``, then
+    ``acc = fma(float32(s), scale, acc)`` in binary32, groups ascending, acc beginning at +0.
 
     Args:
         a: int8 codes ``[m, k]``.
-        b: packed codes ``[n, ceil(k / 2)]``, or codes laid out before.
+        b: packed codes ``[n, ceil(k / 2)]``, or codes laid out before, with zero points.
         scales: float32 ``[n, ceil(k / group)]``.
         group: codes that share a scale; the last group may be shorter.
         path: ``vnni``, ``portable``, or whichever is faster here; the bits are the same.
+        a_zero: zero point of the activations, -128 to 127.
 
     Raises:
-        ValueError: shapes, types or a group that do not fit.
+        ValueError: shapes, types, a zero point or a group that do not fit.
     """
+    if not -_OFFSET <= a_zero < _OFFSET:
+        raise ValueError(f"a_zero is {a_zero}; {-_OFFSET} to {_OFFSET - 1} is allowed")
     rows = matrix("a", a, np.int8)
     right = b if isinstance(b, PackedInt4) else PackedInt4.of(b, rows.shape[1], group)
     if (right.k, right.group) != (rows.shape[1], group):
@@ -442,9 +469,12 @@ def matmul_int4(
     out = np.zeros((rows.shape[0], right.n), np.float32)
     vnni = uses_vnni(path)
     if out.size and right.k:
-        words = words_of(rows, group, 8)
+        words = words_of(rows, group, 8, a_zero)
+        # Activations are unsigned, and what fills a group up is their zero point.
+        factors = np.array([[-_OFFSET - a_zero], [1]], np.int32)
+        terms = right.terms * factors
         in_threads(
-            lambda *part: _product4(words, right.panels, right.bias, panels, vnni, out, *part),
+            lambda *part: _product4(words, right.panels, terms, panels, vnni, out, *part),
             len(rows), len(right.panels), right.k,
         )  # fmt: skip
     return out

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from accelsim_kernels.integer import PackedInt8, matmul_int8
+from accelsim_kernels.integer import (
+    PackedInt4,
+    PackedInt8,
+    matmul_int4,
+    matmul_int8,
+    pack_int4,
+)
 from accelsim_kernels.requant import (
     RULES,
     SINGLE,
@@ -24,7 +30,7 @@ from accelsim_kernels.requant_float import RANGES, dynamic_quantize, quantize_li
 from accelsim_kernels.requant_linear import linear_int8, linear_sums, matmul_int16
 from tests.kernels import naive, naive_integer
 from tests.kernels.litert import LITERT, Tensor, run
-from tests.kernels.support import SEEDS, codes
+from tests.kernels.support import SEEDS, codes, numbers, same
 
 SUMS = st.one_of(
     st.integers(-(2**31), 2**31 - 1), st.integers(-3000, 3000),
@@ -111,6 +117,19 @@ def test_products_of_16_bits(seed: int, m: int, n: int, k: int) -> None:
                           -(2**15) * b[:1].astype(np.int64).sum(1))  # fmt: skip
 
 
+@given(SEEDS, st.integers(1, 8), st.integers(1, 70), st.integers(1, 60), st.integers(1, 40))
+def test_groups_of_int4_with_zero_points(seed: int, m: int, n: int, k: int, group: int) -> None:
+    a, b = codes(seed, m, k), codes(seed + 1, n, k, low=-8, high=7)
+    groups, zero = -(-k // group), int(codes(seed + 4, 1)[0])
+    zeros, steps = codes(seed + 2, n, groups, low=-8, high=7), numbers(seed + 3, n, groups)
+    left = a.astype(np.int64) - zero
+    right = b.astype(np.int64) - np.repeat(zeros, group, axis=1)[:, :k]
+    wanted = naive.matmul_int4(left.tolist(), right.tolist(), steps.tolist(), group)
+    packed = PackedInt4.of(pack_int4(b), k, group, zeros)
+    for path in ("auto", "portable"):
+        assert same(matmul_int4(a, packed, steps, group, path, zero), wanted)
+
+
 def test_empty_layers() -> None:
     by = Requantization.of("tflite", 0.5, 3)
     assert linear_int8(np.zeros((0, 4), np.int8), np.zeros((3, 4), np.int8), by).shape == (0, 3)
@@ -162,6 +181,10 @@ def test_dynamic_codes_hold_zero() -> None:
         (lambda: linear_sums(codes(1, 2, 3), codes(1, 2, 3), 128), "a_zero holds 128"),
         (lambda: linear_sums(codes(1, 2, 3), codes(1, 2, 3), 0, [1, 2, 3]), "b_zero is int64"),
         (lambda: linear_sums(codes(1, 2, 3).astype(np.int16), codes(1, 2, 3)), "a is int16"),
+        (lambda: PackedInt4.of(np.zeros((3, 4), np.uint8), 8, 4, np.full((3, 2), 8, np.int8)),
+         r"zeros has the shape \(3, 2\); \(3, 2\) of -8 to 7"),
+        (lambda: matmul_int4(codes(1, 2, 8), np.zeros((3, 4), np.uint8),
+                             np.zeros((3, 1), np.float32), 8, a_zero=128), "a_zero is 128"),
         (lambda: quantize_linear(np.zeros(3, np.float32), 0.0, 0, "int8"), "scale is 0.0"),
         (lambda: quantize_linear(np.zeros(3, np.float32), 1.0, 8, "int4"), "zero_point is 8"),
         (lambda: dynamic_quantize(np.array([np.nan], np.float32)), "not finite"),
