@@ -16,6 +16,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from accelsim_kernels.arithmetic import Arithmetic
 from accelsim_kernels.dot.exact import exact_chunk, explain
 from accelsim_kernels.dot.lanes import COLUMNS, ROWS, cut_sums, highest, narrow_sums
 from accelsim_kernels.dot.operands import (
@@ -128,7 +129,9 @@ def _odd_ones(
 
 
 @leaf
-def _sums(rows: Laid, right: LaidColumns, at: int, rules: Int64, scale: Float32, sums: Int32) -> None:
+def _sums(
+    rows: Laid, right: LaidColumns, at: int, rules: Int64, scale: Float32, sums: Int32
+) -> None:
     """Add up the terms of a tile over one chunk, by runs ``[runs, 128]``."""
     chunk = rules[CHUNK]
     if rules[NARROW]:
@@ -271,14 +274,39 @@ def _rules(product: Product, path: Path) -> Int64:
     )  # fmt: skip
 
 
+def _check(made: Arithmetic) -> None:
+    """Refuse what the vectors cannot hold.
+
+    Raises:
+        ValueError: it names the field.
+    """
+    least = -14 if made.spill == "fp16" else -126
+    for field, low, high in (
+        ("chunk", 1, 2 * _RUN), ("fraction_bits", 1, 25), ("kept_bits", 1, 23),
+        ("zero_exponent", -250, least),
+    ):  # fmt: skip
+        found = getattr(made, field)
+        if not low <= found <= high:
+            raise ValueError(f"{field} is {found} in {made.name}; {low} to {high} is possible")
+    nearest, half = made.rounding == "nearest_even", made.spill == "fp16"
+    if made.spill not in ("fp16", "fp32") or nearest != half or made.alignment != "truncate":
+        raise ValueError(
+            f"{made.name} is not possible: terms are truncated, FP32 is rounded toward_zero, "
+            "FP16 to nearest_even"
+        )
+    if made.block and (made.block % made.chunk or made.scale != "e8m0"):
+        raise ValueError(
+            f"block is {made.block} in {made.name}; chunks with one E8M0 scale are possible"
+        )
+
+
 def run_aligned(product: Product, path: Path = "auto") -> None:
     """Compute a product of the unit ``aligned``; see ``Product``.
 
     Raises:
         ValueError: formats that the unit does not take.
     """
-    if product.arithmetic.chunk > 2 * _RUN:
-        raise ValueError(f"chunk is {product.arithmetic.chunk}; at most {2 * _RUN} is possible")
+    _check(product.arithmetic)
     known = np.stack(
         [
             facts(product.a_format, 0 if product.a_packed else product.a.itemsize, product.depth),
@@ -286,9 +314,7 @@ def run_aligned(product: Product, path: Path = "auto") -> None:
         ]
     )
     nothing = np.empty((0, 0), np.uint8)
-    scales = (
-        nothing if given is None else given for given in (product.a_scales, product.b_scales)
-    )
+    scales = (nothing if given is None else given for given in (product.a_scales, product.b_scales))
     operands = (as_bytes(product.a), as_bytes(product.b), known, *scales)
     rules = _rules(product, path)
     out = as_bytes(product.out)

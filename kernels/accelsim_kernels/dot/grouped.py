@@ -108,7 +108,15 @@ def _lay_rows(operand: Operand, row: int, start: int, rules: Int64, rows: Block)
             tile, line = i // ROWS, i % ROWS
             for g in range(GROUPS):
                 at = start + c * _DEPTH + g * GROUP
-                _group(operand, row + i, at, rules[BLOCK], rules[_UNSIGNED], codes, known[c, tile, line, g])
+                _group(
+                    operand,
+                    row + i,
+                    at,
+                    rules[BLOCK],
+                    rules[_UNSIGNED],
+                    codes,
+                    known[c, tile, line, g],
+                )
                 for word in range(4):
                     packed = np.int32(0)
                     for byte in range(4):
@@ -124,7 +132,9 @@ def _lay_columns(operand: Operand, left: int, start: int, rules: Int64, right: C
     fact = codes[GROUP:]
     for j in range(COLUMNS):
         for g in range(GROUPS):
-            _group(operand, left + j, start + g * GROUP, rules[BLOCK], rules[_UNSIGNED], codes, fact)
+            _group(
+                operand, left + j, start + g * GROUP, rules[BLOCK], rules[_UNSIGNED], codes, fact
+            )
             for i in range(FACTS):
                 known[g, i, j] = fact[i]
             total = np.int32(0)
@@ -191,9 +201,7 @@ def _tiles(
         for g in range(GROUPS):
             at, column = (i * _WORDS + 4 * g) * ROWS, 4 * g * COLUMNS
             if rules[_VNNI]:
-                dot4_tile_vnni(
-                    sums[g], right[1][g], ones, flat_words, at, flat_columns, column, 4
-                )
+                dot4_tile_vnni(sums[g], right[1][g], ones, flat_words, at, flat_columns, column, 4)
             else:
                 dot4_tile(sums[g], right[1][g], ones, flat_words, at, flat_columns, column, 4)
         size = ROWS * GROUPS * FACTS

@@ -64,8 +64,7 @@ def _write_cut_sums(text: Text) -> None:
     a, b = text.data(2, text.args[4], FLOAT), text.data(3, text.args[5], FLOAT)
     sums = {place: text.variable(ir.Constant(INTS, [0] * LANES)) for place in _places()}
     scales = {
-        (row, v): text.load(scale, number(row * COLUMNS + v), FLOATS, 4)
-        for row, v in _places()
+        (row, v): text.load(scale, number(row * COLUMNS + v), FLOATS, 4) for row, v in _places()
     }
     with cgutils.for_range(builder, text.args[6]) as loop:
         line = builder.mul(loop.index, number(COLUMNS))
@@ -98,8 +97,7 @@ def _write_narrow_sums(text: Text) -> None:
     sign = builder.gep(text.data(5, number(0), I32), [builder.mul(text.args[7], number(2))])
     sums = {place: text.variable(ir.Constant(INTS, [0] * LANES)) for place in _places()}
     magics = {
-        (row, v): text.load(magic, number(row * COLUMNS + v), FLOATS, 4)
-        for row, v in _places()
+        (row, v): text.load(magic, number(row * COLUMNS + v), FLOATS, 4) for row, v in _places()
     }
     with cgutils.for_range(builder, text.args[8]) as loop:
         line = builder.mul(loop.index, number(COLUMNS))

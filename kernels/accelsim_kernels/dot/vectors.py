@@ -42,9 +42,7 @@ class Text:
     def load(self, base: Any, index: Any, kind: Any, align: int) -> Any:
         """Read a vector that begins with an element."""
         address = self.builder.gep(base, [index])
-        return self.builder.load(
-            self.builder.bitcast(address, kind.as_pointer()), align=align
-        )
+        return self.builder.load(self.builder.bitcast(address, kind.as_pointer()), align=align)
 
     def store(self, value: Any, base: Any, index: Any, align: int) -> None:
         """Write a vector."""
