@@ -247,8 +247,9 @@ def matmul(
         arithmetic: name of a preset, or an arithmetic.
         c: ``[m, n]`` bits that the sums begin with, of the format of the result; aligned units with
             sums in FP32 take FP16 too (uint16, float16). None: zeros.
-        a_format, b_format: formats of the codes; by default the first that the arithmetic takes.
+        a_format: of the codes of a; by default the first that the arithmetic takes.
             ``fp4_e2m1x2``: two codes to a byte, the even one in the low half.
+        b_format: of the codes of b.
         a_scales: of blocks of K: codes ``[m, ceil(k / block)]``, uint8. Where sums are promoted:
             float32 ``[m, ceil(k / promotion)]``, which may be left out.
         b_scales: codes ``[n, ceil(k / block)]``; where sums are promoted, float32

@@ -28,7 +28,8 @@ def explain(given: UInt8, known: Int64, row: int, start: int, line: Int32) -> No
     """Read codes of a row as signed significands, exponents and kinds.
 
     Args:
-        given, known: the operand.
+        given: bytes of the operand.
+        known: facts of its format.
         row: which row.
         start: first K.
         line: ``[3, chunk]``; becomes the three. The sign of infinity is that of its significand.
@@ -79,7 +80,8 @@ def exact_chunk(
     """Return the accumulator behind a chunk.
 
     Args:
-        left, right: lines of ``explain``.
+        left: lines of ``explain`` of the row.
+        right: of the column.
         extra: sum of the exponents of the scales.
         drop: fraction bits of a product of significands.
         rules: see ``rounds``.

@@ -1,10 +1,10 @@
 """Grouped sums: FP4 in groups of 16, which are summed exactly before their scales are applied.
 
 The group-scaled fused dot-product-add of NVIDIA's Blackwell, for MXFP4 and NVFP4 (arXiv 2511.10909;
-mmasim 2.1.1). A chunk is four groups and the accumulator, each a term: ``p_g = sum a b`` is exact;
-its exponent is that of its scales alone. Terms are cut to the largest exponent and summed as aligned
-ones are. A group counts with the exponent of zero where all its products are zero or a scale is,
-not where its sum cancels. K is filled up with zeros to a multiple of the chunk.
+mmasim 2.1.1). A chunk is four groups and the accumulator, each a term: ``p_g = sum a b`` is exact,
+its exponent is that of its scales alone. Terms are cut to the largest exponent and summed as those
+of aligned sums. A group counts with the exponent of zero where all its products are zero or a scale
+is, not where its sum cancels. K is filled up with zeros to a multiple of the chunk.
 
 Sums of groups are those of INT8 products: FP4 numbers are halves of integers up to 12.
 """
@@ -55,7 +55,8 @@ _TWICE = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.
 
 #: Bytes of an operand, its scales, facts ``[8]`` of its format.
 Operand = tuple[UInt8, UInt8, Int64]
-#: Of a block of rows: words ``[chunks, tiles, 16, 6]``, facts ``[chunks, tiles, 6, 4, 3]``, scratch.
+#: Of a block of rows: words ``[chunks, tiles, 16, 6]``, facts ``[chunks, tiles, 6, 4, 3]``,
+#: scratch.
 Block = tuple[Int32, Int32, Int32]
 #: Of a chunk of columns: words ``[16, 64]``, what sums begin with ``[4, 64]``, facts
 #: ``[4, 3, 64]``, scratch.
@@ -157,7 +158,8 @@ def _exact(
     Args:
         place: of the element in a tile ``[6, 64]``.
         sums: of groups ``[4, 384]``.
-        rows, columns: facts ``[6, 4, 3]``, ``[4, 3, 64]``.
+        rows: facts ``[6, 4, 3]``.
+        columns: facts ``[4, 3, 64]``.
         rules: see ``rounds``.
         c: the accumulator before.
     """

@@ -33,8 +33,8 @@ _NEGATIVE = np.uint32(0x80000000)
 def facts(fmt: NumberFormat, width: int, depth: int) -> Int64:
     """Return what kernels know of a float format.
 
-    That is: bytes of a code (0: half a byte), low bits that are ignored, fraction bits, bias, place of the sign,
-    least magnitude that is no finite number, magnitude of infinity, length of K.
+    That is: bytes of a code (0: half a byte), low bits that are ignored, fraction bits, bias,
+    place of the sign, least magnitude that is no finite number, magnitude of infinity, length of K.
 
     Raises:
         ValueError: a format whose special codes are not the largest magnitudes.
@@ -67,17 +67,25 @@ def lines(kind: type, *shape: int) -> npt.NDArray[Any]:
     return room[first : first + size].view(kind).reshape(shape)
 
 
+@DOOR.inner
+def _code(given: UInt8, known: Int64, row: int, k: int) -> np.int32:
+    """Return one code of any width."""
+    width = known[0]
+    if width == 0:
+        return np.int32((given[row, k >> 1] >> np.uint8(4 * (k & 1))) & np.uint8(15))
+    code = np.uint32(0)
+    for byte in range(width):
+        code |= np.uint32(given[row, width * k + byte]) << np.uint32(8 * byte)
+    return np.int32(code >> np.uint32(known[1]))
+
+
 @leaf
 def take_codes(given: UInt8, known: Int64, row: int, start: int, found: Int32) -> None:
     """Read codes of a row, without the bits that are ignored; past the operand they are zero."""
     count = np.int64(0)
     if row < given.shape[0]:
         count = max(min(found.size, known[7] - start), 0)
-    if known[0] == 0:
-        for k in range(count):
-            byte = given[row, (start + k) >> 1]
-            found[k] = np.int32((byte >> np.uint8(4 * ((start + k) & 1))) & np.uint8(15))
-    elif known[0] == 1:
+    if known[0] == 1:  # the widths of most operands: loops that become vectors
         for k in range(count):
             found[k] = np.int32(given[row, start + k])
     elif known[0] == 2:
@@ -86,10 +94,7 @@ def take_codes(given: UInt8, known: Int64, row: int, start: int, found: Int32) -
             found[k] = np.int32(given[row, at]) | (np.int32(given[row, at + 1]) << np.int32(8))
     else:
         for k in range(count):
-            at, code = 4 * (start + k), np.uint32(0)
-            for byte in range(4):
-                code |= np.uint32(given[row, at + byte]) << np.uint32(8 * byte)
-            found[k] = np.int32(code >> np.uint32(known[1]))
+            found[k] = _code(given, known, row, start + k)
     for k in range(count, found.size):
         found[k] = 0
 
@@ -127,7 +132,8 @@ def lay_rows(
     """Lay out the rows of a block as ``[chunk][pair of rows][k][2]``.
 
     Args:
-        given, known: the operand.
+        given: bytes of the operand.
+        known: facts of its format.
         first: first row.
         start: first K.
         taken: scratch ``[k]``.
@@ -169,11 +175,13 @@ def lay_columns(
     """Lay out one chunk of 64 columns as ``[k][64]``.
 
     Args:
-        given, known: the operand.
+        given: bytes of the operand.
+        known: facts of its format.
         first: first column.
         start: first K.
         taken: scratch ``[chunk * 64 + chunk]``.
-        numbers, exponents: ``[chunk * 64]``.
+        numbers: ``[chunk * 64]``.
+        exponents: the same.
         marks: ``[2, 64]``: the same.
     """
     chunk = numbers.size // COLUMNS

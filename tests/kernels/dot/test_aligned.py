@@ -109,7 +109,8 @@ def distinct(a_format: str, b_format: str) -> tuple[list[tuple[int, int]], Array
     left = [twin.decode(x, a_format) for x in range(256)]
     right = [twin.decode(x, b_format) for x in range(256)]
     known: dict[tuple[Any, ...], int] = {}
-    pairs, like = [], np.empty((256, 256), np.int64)
+    pairs: list[tuple[int, int]] = []
+    like = np.empty((256, 256), np.int64)
     for i, x in enumerate(left):
         for j, y in enumerate(right):
             special = (i, j) if x.special is not None or y.special is not None else None

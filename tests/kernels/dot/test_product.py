@@ -71,7 +71,9 @@ def test_packed_fp4_is_the_same() -> None:
                     for x, r in (("a", 4), ("b", 7))}  # fmt: skip
         wanted = matmul(a, b, name, a_format="fp4_e2m1", b_format="fp4_e2m1", **more)
         packed = [x[:, ::2] | (x[:, 1::2] << 4) for x in (a, b)]
-        found = matmul(*packed, name, a_format="fp4_e2m1x2", b_format="fp4_e2m1x2", **more)
+        found = matmul(
+            packed[0], packed[1], name, a_format="fp4_e2m1x2", b_format="fp4_e2m1x2", **more
+        )
         assert np.array_equal(found, wanted)
 
 
