@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from accelsim_kernels.dot.operands import exponent_of, significand_of, take_codes
+from accelsim_kernels.dot.operands import exponent_of, magnitude_of, significand_of, split_of, take_codes
 from accelsim_kernels.dot.rounds import HALF, KEPT, ZERO, F
 from accelsim_kernels.dot.settle import settled
 from accelsim_kernels.fused import bits_of, float_of
@@ -35,15 +35,15 @@ def explain(given: UInt8, known: Int64, row: int, start: int, line: Int32) -> No
         line: ``[3, chunk]``; becomes the three. The sign of infinity is that of its significand.
     """
     take_codes(given, known, row, start, line[0])
-    magnitudes = (np.int32(1) << np.int32(known[4])) - np.int32(1)
+    split = split_of(known)
     for k in range(line.shape[1]):
         code = line[0, k]
-        magnitude = code & magnitudes
+        magnitude = magnitude_of(code, split)
         kind = np.int32(_NUMBER) if magnitude != 0 else np.int32(_NOTHING)
         if magnitude >= known[5]:
             kind = np.int32(_INFINITE) if magnitude == known[6] else np.int32(_NAN)
-        significand, exponent = significand_of(code, known), exponent_of(code, known)
-        line[0, k] = -significand if code > magnitudes else significand
+        significand, exponent = significand_of(code, split), exponent_of(code, split)
+        line[0, k] = -significand if code > magnitude else significand
         line[1, k], line[2, k] = exponent, kind
 
 

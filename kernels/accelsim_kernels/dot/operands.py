@@ -25,6 +25,8 @@ Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
 UInt8 = npt.NDArray[np.uint8]
 Float32 = npt.NDArray[np.float32]
+#: Fraction bits, bias and place of the sign of a format.
+Split = tuple[np.int32, np.int32, np.int32]
 #: A magnitude that no code has.
 _NEVER = 1 << 30
 _NEGATIVE = np.uint32(0x80000000)
@@ -99,28 +101,43 @@ def take_codes(given: UInt8, known: Int64, row: int, start: int, found: Int32) -
         found[k] = 0
 
 
+@leaf
+def split_of(known: Int64) -> Split:
+    """Return what splits a code: fraction bits, bias, place of the sign.
+
+    As numbers they stay in registers; the compiler could not tell that an array stays what it is.
+    """
+    return np.int32(known[2]), np.int32(known[3]), np.int32(known[4])
+
+
 @DOOR.inner
-def exponent_of(code: np.int32, known: Int64) -> np.int32:
+def magnitude_of(code: np.int32, split: Split) -> np.int32:
+    """Return a code without its sign."""
+    return np.int32(code & ((np.int32(1) << split[2]) - np.int32(1)))
+
+
+@DOOR.inner
+def exponent_of(code: np.int32, split: Split) -> np.int32:
     """Return the exponent of a number that is not zero."""
-    field = (code & ((np.int32(1) << np.int32(known[4])) - np.int32(1))) >> np.int32(known[2])
-    return np.int32(max(field, np.int32(1)) - np.int32(known[3]))
+    field = magnitude_of(code, split) >> split[0]
+    return np.int32(max(field, np.int32(1)) - split[1])
 
 
 @DOOR.inner
-def significand_of(code: np.int32, known: Int64) -> np.int32:
+def significand_of(code: np.int32, split: Split) -> np.int32:
     """Return the significand, without its sign, as an integer: ``|s| * 2^(fraction bits)``."""
-    magnitude = code & ((np.int32(1) << np.int32(known[4])) - np.int32(1))
-    field = max(magnitude >> np.int32(known[2]), np.int32(1))
-    return np.int32(magnitude - ((field - np.int32(1)) << np.int32(known[2])))
+    magnitude = magnitude_of(code, split)
+    field = max(magnitude >> split[0], np.int32(1))
+    return np.int32(magnitude - ((field - np.int32(1)) << split[0]))
 
 
 @DOOR.inner
-def _relative(code: np.int32, known: Int64, exponent: np.int32) -> np.float32:
+def _relative(code: np.int32, split: Split, exponent: np.int32) -> np.float32:
     """Return ``s * 2^exponent``; what is below binary32 is zero."""
-    significand = np.float32(significand_of(code, known))
-    power = max(np.int32(127) + exponent - np.int32(known[2]), np.int32(0))
+    significand = np.float32(significand_of(code, split))
+    power = max(np.int32(127) + exponent - split[0], np.int32(0))
     made = bits_of(significand * float_of(np.uint32(power << np.int32(23))))
-    sign = np.uint32(((code >> np.int32(known[4])) & np.int32(1)) << np.int32(31))
+    sign = np.uint32(((code >> split[2]) & np.int32(1)) << np.int32(31))
     return float_of(made | sign)
 
 
@@ -142,7 +159,7 @@ def lay_rows(
         marks: ``[chunks, rows, 2]``: largest exponent, and whether a code is no finite number.
     """
     chunks, pairs, chunk, _ = numbers.shape
-    magnitudes = (np.int32(1) << np.int32(known[4])) - np.int32(1)
+    split, special = split_of(known), np.int32(known[5])
     for row in range(pairs * ROWS):
         take_codes(given, known, first + row, start, taken)
         pair, side = row // ROWS, row % ROWS
@@ -150,18 +167,18 @@ def lay_rows(
             largest, odd = np.int32(-(1 << 20)), np.int32(0)
             for k in range(chunk):
                 code = taken[c * chunk + k]
-                magnitude = code & magnitudes
-                odd |= np.int32(magnitude >= np.int32(known[5]))
+                magnitude = magnitude_of(code, split)
+                odd |= np.int32(magnitude >= special)
                 if magnitude != 0:
-                    largest = max(largest, exponent_of(code, known))
+                    largest = max(largest, exponent_of(code, split))
             marks[c, row, 0], marks[c, row, 1] = largest, odd
             for k in range(chunk):
                 code = taken[c * chunk + k]
-                exponent = np.int32(exponent_of(code, known) - largest)
+                exponent = np.int32(exponent_of(code, split) - largest)
                 byte = np.int32(max(exponent, np.int32(LEAST)))
-                if code & magnitudes == 0:
+                if magnitude_of(code, split) == 0:
                     byte = np.int32(NOTHING)
-                numbers[c, pair, k, side] = _relative(code, known, exponent)
+                numbers[c, pair, k, side] = _relative(code, split, exponent)
                 exponents[c, pair, k, side] = np.int32(
                     (np.int64(byte) & np.int64(255)) * np.int64(0x01010101)
                 )
@@ -190,25 +207,25 @@ def lay_columns(
         take_codes(given, known, first + j, start, line)
         for k in range(chunk):
             taken[k * COLUMNS + j] = line[k]
-    magnitudes = (np.int32(1) << np.int32(known[4])) - np.int32(1)
+    split, special = split_of(known), np.int32(known[5])
     largest, odd = marks[0], marks[1]
     for j in range(COLUMNS):
         largest[j], odd[j] = -(1 << 20), 0
     for k in range(chunk):
         for j in range(COLUMNS):
             code = taken[k * COLUMNS + j]
-            magnitude = code & magnitudes
-            exponent = exponent_of(code, known) if magnitude != 0 else np.int32(-(1 << 20))
+            magnitude = magnitude_of(code, split)
+            exponent = exponent_of(code, split) if magnitude != 0 else np.int32(-(1 << 20))
             largest[j] = max(largest[j], exponent)
-            odd[j] |= np.int32(magnitude >= np.int32(known[5]))
+            odd[j] |= np.int32(magnitude >= special)
     for k in range(chunk):
         for j in range(COLUMNS):
             code = taken[k * COLUMNS + j]
-            exponent = np.int32(exponent_of(code, known) - largest[j])
-            numbers[k * COLUMNS + j] = _relative(code, known, exponent)
+            exponent = np.int32(exponent_of(code, split) - largest[j])
+            numbers[k * COLUMNS + j] = _relative(code, split, exponent)
             byte = max(exponent, np.int32(LEAST))
             exponents[k * COLUMNS + j] = (
-                np.int8(byte) if code & magnitudes != 0 else np.int8(NOTHING)
+                np.int8(byte) if magnitude_of(code, split) != 0 else np.int8(NOTHING)
             )
 
 
