@@ -69,7 +69,7 @@ Scratch = tuple[Int8, Float32, Int32, Int32, Int32]
 
 _TILE = ROWS * COLUMNS
 #: Rows and K that are laid out together.
-_BLOCK_ROWS, _BLOCK_K = 256, 256
+_BLOCK_ROWS, _BLOCK_K = 512, 256
 #: Products whose int32 sum cannot wrap: with F = 25 each is below 2^27.
 _RUN = 16
 #: Rows that are worth a thread.
@@ -77,30 +77,40 @@ _LEAST_ROWS = 16
 
 
 @leaf
-def _load(out: UInt8, row: int, left: int, state: Float32, half: int) -> None:
+def _load(out: UInt8, row: int, last: int, left: int, state: Float32, half: int) -> None:
     """Read accumulators of a block of rows and 64 columns ``[rows, 64]``; missing ones are zero."""
-    width = 2 if half else 4
-    columns = out.shape[1] // width
-    for i in range(state.shape[0]):
-        for j in range(COLUMNS):
-            bits = np.uint32(0)
-            if row + i < out.shape[0] and left + j < columns:
-                for byte in range(width):
-                    code = out[row + i, (left + j) * width + byte]
-                    bits |= np.uint32(code) << np.uint32(8 * byte)
-            state[i, j] = of_half(bits) if half else float_of(bits)
+    count = min(state.shape[0], last - row)
+    width = min(COLUMNS, out.shape[1] // (2 if half else 4) - left)
+    if count < state.shape[0] or width < COLUMNS:
+        for i in range(state.shape[0]):
+            for j in range(COLUMNS):
+                state[i, j] = np.float32(0)
+    if half:
+        halves = out.view(np.uint16)
+        for i in range(count):
+            for j in range(width):
+                state[i, j] = of_half(np.uint32(halves[row + i, left + j]))
+    else:
+        words = out.view(np.float32)
+        for i in range(count):
+            for j in range(width):
+                state[i, j] = words[row + i, left + j]
 
 
 @leaf
 def _store(out: UInt8, row: int, last: int, left: int, state: Float32, half: int) -> None:
     """Write accumulators; those of missing rows and columns are left out."""
-    width = 2 if half else 4
-    columns = out.shape[1] // width
-    for i in range(min(state.shape[0], last - row)):
-        for j in range(min(COLUMNS, columns - left)):
-            bits = half_of(state[i, j]) if half else bits_of(state[i, j])
-            for byte in range(width):
-                out[row + i, (left + j) * width + byte] = np.uint8(bits >> np.uint32(8 * byte))
+    count = min(state.shape[0], last - row)
+    if half:
+        halves = out.view(np.uint16)
+        for i in range(count):
+            for j in range(min(COLUMNS, halves.shape[1] - left)):
+                halves[row + i, left + j] = np.uint16(half_of(state[i, j]))
+    else:
+        words = out.view(np.float32)
+        for i in range(count):
+            for j in range(min(COLUMNS, words.shape[1] - left)):
+                words[row + i, left + j] = state[i, j]
 
 
 @leaf
@@ -212,7 +222,7 @@ def _panels(
     chunk, half = rules[CHUNK], rules[HALF]
     stop = min(known[1, 7], start + rows[0].shape[0] * chunk)
     for left in range(0, b.shape[0], COLUMNS):
-        _load(out, row, left, state, half)
+        _load(out, row, last, left, state, half)
         for c in range((stop - start + chunk - 1) // chunk):
             at = start + c * chunk
             lay_columns(b, known[1], left, at, taken, right[0], right[1], right[2])

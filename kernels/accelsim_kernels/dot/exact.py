@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from accelsim_kernels.dot.operands import exponent_of, magnitude_of, significand_of, split_of, take_codes
+from accelsim_kernels.dot.operands import (
+    exponent_of,
+    magnitude_of,
+    significand_of,
+    split_of,
+    take_codes,
+)
 from accelsim_kernels.dot.rounds import HALF, KEPT, ZERO, F
 from accelsim_kernels.dot.settle import settled
 from accelsim_kernels.fused import bits_of, float_of
