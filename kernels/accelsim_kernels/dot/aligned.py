@@ -48,7 +48,6 @@ from accelsim_kernels.dot.rounds import (
 )
 from accelsim_kernels.dot.settle import half_of, of_half
 from accelsim_kernels.dot.units import Path, Product
-from accelsim_kernels.fused import bits_of, float_of
 from accelsim_kernels.jit import leaf, rows_in_threads
 from accelsim_kernels.tile import has_vnni
 
