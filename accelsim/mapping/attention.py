@@ -12,6 +12,7 @@ from accelsim.graph.ir import FORMAT_BITS
 from accelsim.jit import Ints
 from accelsim.mapping._core import attention as core
 from accelsim.mapping._core import layout as at
+from accelsim.mapping._core.banks import holds
 from accelsim.mapping.machine import DATAFLOWS, Machine
 from accelsim.mapping.nest import attention_nest
 from accelsim.mapping.plan import Plan, Steps, closed_form_ps, drain_of, empty_steps, scored
@@ -72,15 +73,15 @@ def _candidates(workload: AttentionWorkload, machine: Machine) -> Iterator[Ints]
 
 def _fits(workload: AttentionWorkload, vector: Ints, machine: Machine, choice: Ints) -> bool:
     levels = machine.free_levels(workload.resident.held_bits)
-    block = int(core.block_bits(vector, choice))
-    if block * levels[0, at.L_BUFFERS] > levels[0, at.L_BITS]:
-        return False
-    outer = levels[1 : machine.levels_used]
-    if not choice[core.H_RESIDENT]:
-        return bool((block * outer[:, at.L_BUFFERS] <= outer[:, at.L_BITS]).all())
+    queries, keys, rest = core.block_parts(vector, choice)
     depths = workload.depth + workload.value_depth
     whole = int(choice[core.H_HEADS]) * workload.keys * depths * int(vector[core.T_K_BITS])
-    return bool(((whole + block) * outer[:, at.L_BUFFERS] <= outer[:, at.L_BITS]).all())
+    for level in range(machine.levels_used):
+        held = keys + (whole if level > 0 and choice[core.H_RESIDENT] else 0)
+        buffers = levels[level, at.L_BUFFERS]
+        if not holds(levels, level, queries * buffers, held * buffers, rest * buffers):
+            return False
+    return True
 
 
 def plan_attention(workload: AttentionWorkload, machine: Machine, name: str) -> Plan:

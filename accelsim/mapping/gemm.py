@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from itertools import product
 from typing import Any
 
@@ -13,7 +14,7 @@ from accelsim.jit import DOOR, Ints
 from accelsim.mapping import store
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.array import early_cycles
-from accelsim.mapping._core.cost import level_bits, link_traffic
+from accelsim.mapping._core.cost import link_traffic, tensor_bits
 from accelsim.mapping._core.search import score, search
 from accelsim.mapping._core.steps import count_steps, gemm_steps
 from accelsim.mapping._core.tile import a_tile_bits, array_share, w_tile_bits
@@ -21,6 +22,7 @@ from accelsim.mapping.machine import DATAFLOWS, Machine
 from accelsim.mapping.nest import gemm_nest
 from accelsim.mapping.plan import Plan, Steps, drain_of, empty_steps
 from accelsim.mapping.workload import Conv, GemmWorkload
+from accelsim.spec.memory import BANKED
 
 #: Smallest power-of-two tile that is tried; smaller ones never pay.
 _SMALLEST_TILE = 16
@@ -244,14 +246,17 @@ def _why(workload: GemmWorkload, machine: Machine, name: str, problem: Ints, siz
         choice[base : base + 4] = b, m, n, k
     vector, levels = machine.vector, machine.levels
     needs = [
-        int(level_bits(problem, vector, levels, choice, level, True)) // 8
+        tuple(int(bits) // 8 for bits in tensor_bits(problem, vector, levels, choice, level, True))
         for level in range(machine.levels_used)
     ]
     memories = machine.arch.memories
-    needs[-1] += workload.resident.held_bits // 8
-    over = [need - level.size_bytes for need, level in zip(needs, memories, strict=True)]
+    whole = [sum(parts) for parts in needs]
+    whole[-1] += workload.resident.held_bits // 8
+    over = [need - level.size_bytes for need, level in zip(whole, memories, strict=True)]
     worst = max(range(len(over)), key=lambda level: over[level])
     memory = memories[worst]
+    if over[worst] <= 0:
+        return _why_banks(machine, name, needs)
     tensors = {
         "first operand": int(a_tile_bits(problem, b, m, k)) // 8,
         "second operand": int(w_tile_bits(problem, b, n, k)) // 8,
@@ -260,7 +265,23 @@ def _why(workload: GemmWorkload, machine: Machine, name: str, problem: Ints, siz
     largest = max(tensors, key=lambda key: tensors[key])
     return (
         f"{name}: no tile fits level {memory.name!r} of {machine.arch.name}: the smallest one "
-        f"(m={m}, n={n}, k={k}) needs {needs[worst]:,} bytes with {memory.buffers} buffers, the "
+        f"(m={m}, n={n}, k={k}) needs {whole[worst]:,} bytes with {memory.buffers} buffers, the "
         f"level holds {memory.size_bytes:,}, {over[worst]:,} bytes over; the {largest} take"
         f"{'' if largest == 'partial sums' else 's'} {tensors[largest]:,} bytes per buffer"
+    )
+
+
+def _why_banks(machine: Machine, name: str, needs: Sequence[tuple[int, ...]]) -> str:
+    """Say whose banks are too few, where the level as a whole would be large enough."""
+    asked = [
+        (need - room, memory, tensor, need, room)
+        for memory, parts in zip(machine.arch.memories, needs, strict=True)
+        for tensor, need, room in zip(BANKED, parts, memory.tensor_bytes, strict=True)
+        if memory.banking != "interleaved"
+    ]
+    over, memory, tensor, need, room = max(asked, key=lambda one: one[0])
+    return (
+        f"{name}: no tile fits level {memory.name!r} of {machine.arch.name}: the smallest one "
+        f"needs {need:,} bytes of the banks of {tensor} with {memory.buffers} buffers, they hold "
+        f"{room:,}, {over:,} bytes over"
     )

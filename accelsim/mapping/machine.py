@@ -11,6 +11,7 @@ from accelsim.jit import Floats, Ints
 from accelsim.mapping._core import layout as at
 from accelsim.spec.arch import ArchSpec
 from accelsim.spec.compute import ArraySpec, MacMode
+from accelsim.spec.memory import MemorySpec
 
 _PS = 1e12
 #: Dataflow names of a chip in the order of the kernels' codes.
@@ -69,11 +70,20 @@ class Machine:
 
     @cached_property
     def levels(self) -> Ints:
-        """Size, buffers and ports per level."""
+        """Size, buffers, ports and banks per level."""
         found = np.zeros((at.MAX_LEVELS, at.L_SIZE), np.int64)
         for i, memory in enumerate(self.arch.memories):
-            found[i] = (8 * memory.size_bytes, memory.buffers, memory.ports)
+            found[i, at.L_BITS] = 8 * memory.size_bytes
+            found[i, at.L_BUFFERS], found[i, at.L_PORTS] = memory.buffers, memory.ports
+            found[i, at.L_BANKING] = at.BANKINGS.index(memory.banking)
+            found[i, at.L_APART] = all(end.ports == 2 for end in self._banked_ends(i))
+            found[i, at.L_TENSOR0 :] = [8 * size for size in memory.tensor_bytes]
         return found
+
+    def _banked_ends(self, link: int) -> list[MemorySpec]:
+        """Levels at the ends of a link whose banks belong to tensors."""
+        ends = self.arch.memories[link : link + 2]
+        return [level for level in ends if level.banking != "interleaved"]
 
     def free_levels(self, held_bits: int) -> Ints:
         """``levels`` less what earlier ops left in the outermost level."""
@@ -99,6 +109,12 @@ class Machine:
             found[at.R_SETUP0 + link] = _ps(latency)
             if self.cost_fj:
                 found[at.R_COST0 + link] = self.cost_fj[1 + link]
+            for group in range(at.BANK_GROUPS):
+                ends = [e.tensor_bytes_per_s[group] for e in self._banked_ends(link)]
+                banks = at.R_LINK_BANKS0 + at.BANK_GROUPS * link + group
+                found[banks] = max(map(_ps_per_bit, ends), default=0.0)
+        nearest = arch.memories[0].tensor_bytes_per_s
+        found[at.R_PORT_BANKS0 :][: at.BANK_GROUPS] = [_ps_per_bit(rate) for rate in nearest]
         return found
 
     def _link_bandwidth(self, link: int) -> float:
@@ -107,6 +123,16 @@ class Machine:
         if link + 1 < self.levels_used:
             return min(inner, self.arch.memories[link + 1].bandwidth_bytes_per_s)
         return min(inner, self.arch.dram.sustained_bytes_per_s)
+
+    @property
+    def link_banks(self) -> Floats:
+        """Picoseconds per bit of the banks of each queue at the ends of its link: ``[links, 4]``.
+
+        What is loaded for results and what is stored lies in the same banks. 0: no banks of its
+        own.
+        """
+        rates = self.rates[at.R_LINK_BANKS0 :].reshape(-1, at.BANK_GROUPS)[: self.levels_used]
+        return np.concatenate([rates, rates[:, at.OP_C :]], axis=1)
 
     def level_ps_per_bit(self, level: int) -> float:
         """Picoseconds per bit of a level's own port."""

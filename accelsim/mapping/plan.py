@@ -9,8 +9,17 @@ import numpy as np
 from accelsim.jit import Floats, Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.array import fill_drain_cycles
-from accelsim.mapping._core.cost import port_ps, turnaround_ps
-from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SIZE, W_VECTOR, W_WRITTEN
+from accelsim.mapping._core.banks import bank_ps, banks_ps, moving_ps
+from accelsim.mapping._core.cost import turnaround_ps
+from accelsim.mapping._core.steps import (
+    W_ARRAY,
+    W_READ,
+    W_SIZE,
+    W_VECTOR,
+    W_WRITTEN,
+    unit_bits,
+    unit_port_ps,
+)
 from accelsim.mapping.machine import Machine
 from accelsim.mapping.workload import Workload
 
@@ -82,7 +91,7 @@ def closed_form_ps(machine: Machine, steps: Steps) -> int:
     occupied += float(rates[at.R_TILE]) * work.shape[0]
     links = bits.shape[0]
     per_bit = rates[at.R_LINK0 : at.R_LINK0 + links]
-    moving = [float(b * r) for b, r in zip(bits.sum(axis=(1, 2)), per_bit, strict=True)]
+    moving = link_times(machine, steps)
     busy = [occupied, float(vector.sum()), total_port_ps(machine, steps), *moving]
     for link in range(links):
         spent = moving[link] + (occupied if link == 0 else 0.0)
@@ -95,9 +104,12 @@ def closed_form_ps(machine: Machine, steps: Steps) -> int:
     busy.append(turnaround_ps(results, drain, occupied + float(vector.sum()), held))
     setup = float(rates[at.R_SETUP0 : at.R_SETUP0 + links].sum())
     slowest = float(per_bit.max())
-    lead = (setup if bits[:, :3].any() else 0.0) + float(bits[0, :3, 0].sum()) * slowest
+    banks = rates[at.R_LINK_BANKS0 :][: at.BANK_GROUPS * links].reshape(links, -1).max(axis=0)
+    first = max(float(bits[0, :3, 0].sum()) * slowest, float((bits[0, :3, 0] * banks).max()))
+    lead = (setup if bits[:, :3].any() else 0.0) + first
     stored = np.flatnonzero(bits[0, 3])
-    tail = (setup + float(bits[0, 3, stored[-1]]) * slowest) if stored.size else 0.0
+    last = max(slowest, float(banks[at.OP_C]))
+    tail = (setup + float(bits[0, 3, stored[-1]]) * last) if stored.size else 0.0
     tail += drain + float(vector[-1])
     return int(np.ceil(rates[at.R_OVERHEAD] + lead + max(busy) + tail))
 
@@ -129,13 +141,30 @@ def main_ps(machine: Machine, steps: Steps) -> Floats:
 
 def array_port_ps(machine: Machine, steps: Steps) -> Floats:
     """Time of the nearest level's port per step, without the DMA's accesses."""
-    read, written = steps.work[:, W_READ], steps.work[:, W_WRITTEN]
-    both = np.maximum(read, written) if machine.arch.memories[0].ports == 2 else read + written
-    return np.asarray(np.ceil(both * machine.rates[at.R_PORT0]))
+    found = np.empty(steps.work.shape[0], np.float64)
+    unit_port_ps(steps.work, machine.levels, machine.rates, found)
+    return found
 
 
 def total_port_ps(machine: Machine, steps: Steps) -> float:
     """Time of the nearest level's port for the whole op, the DMA's accesses included."""
-    read = int(steps.work[:, W_READ].sum() + steps.bits[0, 3].sum())
-    written = int(steps.work[:, W_WRITTEN].sum() + steps.bits[0, :3].sum())
-    return float(port_ps(machine.levels, machine.rates, read, written))
+    whole = steps.work.sum(axis=0)
+    dma = tuple(steps.bits[0].sum(axis=1))
+    return float(bank_ps(machine.levels, machine.rates, unit_bits(whole), dma))
+
+
+def link_times(machine: Machine, steps: Steps) -> list[float]:
+    """Time of each link, or of the banks at its ends, for the whole op."""
+    queues = steps.bits.sum(axis=2)
+    return [
+        float(moving_ps(machine.levels, machine.rates, link, tuple(moved), 0))
+        for link, moved in enumerate(queues)
+    ]
+
+
+def bank_times(machine: Machine, steps: Steps) -> list[float]:
+    """Time of the busiest banks at the ends of each link; 0 where all are shared."""
+    return [
+        float(banks_ps(machine.levels, machine.rates, link, tuple(moved)))
+        for link, moved in enumerate(steps.bits.sum(axis=2))
+    ]

@@ -7,7 +7,8 @@ import numpy as np
 from accelsim.errors import MappingError
 from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
-from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_WRITTEN
+from accelsim.mapping._core.banks import holds
+from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_READ_A, W_WRITTEN
 from accelsim.mapping.machine import Machine
 from accelsim.mapping.plan import Plan, Steps, closed_form_ps, empty_steps, scored
 from accelsim.mapping.workload import StreamWorkload
@@ -36,21 +37,37 @@ def _steps(workload: StreamWorkload, machine: Machine, chunks: int) -> Steps:
     if not workload.work:
         # Plain movement passes through the level without the lanes touching it.
         work[:, W_READ] = work[:, W_WRITTEN] = 0
+    work[:, W_READ_A] = work[:, W_READ]
     return Steps(bits, work, 0, on_array=False)
 
 
 def _chunk_counts(workload: StreamWorkload, machine: Machine) -> list[int]:
     """Numbers of chunks of whole rows that fit; what is tried depends on the op alone."""
-    level = machine.free_levels(workload.resident.held_bits)[0]
+    levels = machine.free_levels(workload.resident.held_bits)
     limit = min(workload.rows, _MOST_CHUNKS)
     tried = sorted({limit, *(1 << i for i in range(limit.bit_length()))})
-    moved = workload.in_bits + workload.out_bits
+    came, left = workload.in_bits, workload.out_bits
     if machine.levels_used == 1:
         # What lies in the level already needs no room for chunks of it.
-        moved -= workload.resident.x_bits + workload.resident.o_bits
-    row = -(-moved // workload.rows)
-    room = int(level[at.L_BITS]) // int(level[at.L_BUFFERS])
-    return [count for count in tried if -(-workload.rows // count) * row <= room]
+        came, left = came - workload.resident.x_bits, left - workload.resident.o_bits
+    return [
+        count
+        for count in tried
+        if all(
+            _holds(levels, level, -(-workload.rows // count), (came, left), workload.rows)
+            for level in range(machine.levels_used)
+        )
+    ]
+
+
+def _holds(levels: Ints, level: int, rows: int, moved: tuple[int, int], of_rows: int) -> bool:
+    """Whether a level holds a chunk with its buffers; shared outer levels are never smaller."""
+    buffers = int(levels[level, at.L_BUFFERS])
+    if levels[level, at.L_BANKING] == at.INTERLEAVED:
+        row = -(-sum(moved) // of_rows)
+        return level > 0 or bool(holds(levels, level, rows * row * buffers, 0, 0))
+    came, left = (rows * -(-bits // of_rows) * buffers for bits in moved)
+    return bool(holds(levels, level, came, 0, left))
 
 
 def plan_stream(workload: StreamWorkload, machine: Machine, name: str) -> Plan:
@@ -80,6 +97,14 @@ def _why(workload: StreamWorkload, machine: Machine, name: str) -> str:
     rows = -(-workload.rows // min(workload.rows, _MOST_CHUNKS))
     piece = -(-rows * (workload.in_bits + workload.out_bits) // (8 * workload.rows))
     what = "a row" if rows == 1 else f"a piece of {rows:,} rows"
+    banked = next((m for m in machine.arch.memories if m.banking != "interleaved"), None)
+    if piece * level.buffers <= level.size_bytes and banked is not None:
+        first, _, results = banked.tensor_bytes
+        return (
+            f"{name}: {what} of {piece:,} bytes does not fit the banks of level {banked.name!r} of "
+            f"{machine.arch.name} with {banked.buffers} buffers: what comes in has {first:,} bytes,"
+            f" what goes out {results:,}"
+        )
     return (
         f"{name}: {what} of {piece:,} bytes does not fit level {level.name!r} of "
         f"{machine.arch.name}: {piece * level.buffers:,} bytes with {level.buffers} buffers, the "

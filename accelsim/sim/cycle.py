@@ -102,19 +102,26 @@ class Chip:
             found[link, cs.L_BURST] = 8 * arch.dma.burst_bytes
             found[link, cs.L_ENGINES] = arch.dma.engines
             found[link, cs.L_QUEUE] = -1
+            found[link, cs.L_APART] = plan.machine.levels[link, at.L_APART]
         return found
 
     def _flow(self, plan: Plan) -> Floats:
         links = self.bits.shape[0]
-        found = np.zeros(cs.F_SIZE + 2 * links, np.float64)
         rates, memories = plan.machine.rates, plan.machine.arch.memories
-        found[cs.F_PORT] = self.ps_per_cycle / rates[at.R_PORT0]
-        for link in range(links - 1):
-            found[cs.F_SIZE + link] = self.ps_per_cycle / rates[at.R_LINK0 + link]
+        port = np.zeros(cs.F_SIZE, np.float64)
+        per_bit = rates[at.R_PORT_BANKS0 :][: at.BANK_GROUPS]
+        port[cs.F_PORT : cs.F_PORT + at.BANK_GROUPS] = self.ps_per_cycle / per_bit
+        found = np.zeros((links, cs.F_LINK), np.float64)
+        found[:, cs.F_RATE] = self.ps_per_cycle / rates[at.R_LINK0 : at.R_LINK0 + links]
         # Requests leave as fast as the level inside can take what they bring.
         clock = plan.machine.arch.clock_hz
-        found[cs.F_SIZE + links - 1] = 8 * memories[-1].bandwidth_bytes_per_s / clock
-        return found
+        found[-1, cs.F_RATE] = 8 * memories[-1].bandwidth_bytes_per_s / clock
+        banks = plan.machine.link_banks
+        limits = np.divide(
+            self.ps_per_cycle, banks, out=np.full_like(banks, np.inf), where=banks > 0
+        )
+        found[:, cs.F_BANK_RATE : cs.F_BANK_CREDIT] = limits
+        return np.concatenate([port, found.ravel()])
 
     def _units(self, plan: Plan, request_bytes: int) -> Ints:
         rates, arch = plan.machine.rates, plan.machine.arch
@@ -124,6 +131,9 @@ class Chip:
         found[cs.U_TILE] = self._clocks(rates[at.R_TILE])
         found[cs.U_DRAIN] = plan.steps.drain_cycles
         found[cs.U_PORTS] = arch.memories[0].ports
+        banking = plan.machine.levels[0, at.L_BANKING]
+        found[cs.U_GROUPS] = 1 if banking == at.INTERLEAVED else at.BANK_GROUPS
+        found[cs.U_BUFFERS_APART] = banking == at.PER_BUFFER
         found[cs.U_RESULTS] = plan.machine.vector[at.C_RESULT_BUFFERS]
         # Twice what the DRAM moves during its latency: enough to hide it, too little to queue up.
         hidden = 2 * arch.dram.latency_s * arch.dram.bandwidth_bytes_per_s / request_bytes
@@ -151,7 +161,7 @@ class Chip:
     @property
     def stalls(self) -> list[int]:
         """Clocks in which the main unit waited, by cause."""
-        return [int(clocks) for clocks in self.units[cs.U_STALL0 : cs.U_SIZE]]
+        return [int(clocks) for clocks in self.units[cs.U_STALL0 : cs.U_PORT_READ]]
 
     @property
     def busy(self) -> list[int]:

@@ -12,7 +12,7 @@ from accelsim.errors import InputError
 from accelsim.jit import Floats, Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
-from accelsim.mapping.plan import Plan, total_port_ps
+from accelsim.mapping.plan import Plan, bank_times, total_port_ps
 from accelsim.sim._core import engine, queues
 from accelsim.sim.cycle import run_plan, sampled
 from accelsim.sim.memory import Dram
@@ -85,7 +85,6 @@ def _parameters(plan: Plan) -> Ints:
     found[engine.E_OVERHEAD] = int(rates[at.R_OVERHEAD])
     found[engine.E_TILE] = int(rates[at.R_TILE])
     found[engine.E_DRAIN] = int(np.ceil(plan.steps.drain_cycles * rates[at.R_PS_PER_CYCLE]))
-    found[engine.E_PORTS] = plan.machine.arch.memories[0].ports
     found[engine.E_RESULT_BUFFERS] = int(plan.machine.vector[at.C_RESULT_BUFFERS])
     return found
 
@@ -100,6 +99,7 @@ def _lanes(plan: Plan, dram: Dram) -> Ints:
         found[link, queues.LANE_STORE_SETUP] = setup + outermost * dram.write_latency_ps
         found[link, queues.LANE_BUFFERS] = memory.buffers
         found[link, queues.LANE_BURST] = 8 * arch.dma.burst_bytes
+        found[link, queues.LANE_APART] = plan.machine.levels[link, at.L_APART]
     _, pace = sampled(plan, dram)
     found[-1, queues.LANE_COLD] = pace.cold_ps
     found[-1, queues.LANE_ABSORBED] = pace.absorbed_ps
@@ -109,15 +109,17 @@ def _lanes(plan: Plan, dram: Dram) -> Ints:
 
 
 def _per_bit(plan: Plan, dram: Dram) -> Floats:
-    """Picoseconds per bit of every link and queue, ``[links, 4]``.
+    """Picoseconds per bit of every link and queue, and of the queue's banks, ``[2, links, 4]``.
 
     The outermost link is as fast as the DRAM answers this plan's own requests, unless the level
     inside it is slower.
     """
     machine, last = plan.machine, plan.machine.levels_used - 1
     rates = machine.rates
-    found = np.repeat(rates[at.R_LINK0 : at.R_LINK0 + last + 1, None], queues.QUEUES, axis=1)
-    found[last] = np.maximum(sampled(plan, dram)[0], machine.level_ps_per_bit(last))
+    found = np.empty((2, last + 1, queues.QUEUES), np.float64)
+    found[queues.LINK] = rates[at.R_LINK0 : at.R_LINK0 + last + 1, None]
+    found[queues.LINK, last] = np.maximum(sampled(plan, dram)[0], machine.level_ps_per_bit(last))
+    found[queues.BANKS] = machine.link_banks
     return found
 
 
@@ -145,15 +147,14 @@ def _cycle(plan: Plan, dram: Dram) -> Outcome:
 
 def _tile(plan: Plan, dram: Dram) -> Outcome:
     machine = plan.machine
-    rates = machine.rates
     result, spans, steps, _ = engine.run(
         plan.steps.bits,
         plan.steps.work,
         _lanes(plan, dram),
         _per_bit(plan, dram),
         _parameters(plan),
-        float(rates[at.R_PS_PER_CYCLE]),
-        float(rates[at.R_PORT0]),
+        machine.levels,
+        machine.rates,
     )
     stalls = {
         cause: int(ps) for cause, ps in zip(STALLS, result[engine.RES_STALL0 :], strict=False)
@@ -169,10 +170,11 @@ def _busy(
 ) -> Mapping[str, int]:
     compute = {"compute": main, "vector": vector} if plan.steps.on_array else {"vector": main}
     port = int(total_port_ps(plan.machine, plan.steps))
+    banks = [int(ps) for ps in bank_times(plan.machine, plan.steps)]
     return {
         **compute,
         "dram": links[-1],
-        "sram": max([port, *links[:-1]]),
+        "sram": max([port, *banks, *links[:-1]]),
         "overhead": stalls["overhead"],
     }
 

@@ -118,7 +118,7 @@ class Simulator:
                 self._latency[workload] = self._closed_form(workload, groups[number].anchor.name)
             return self._latency[workload]
 
-        room = 8 * self.arch.memories[-1].size_bytes
+        room = 8 * self.arch.memories[-1].shared_bytes
         placed = place(graph, groups, room, cost)
         return [replace(w, resident=r) for w, r in zip(workloads, placed, strict=True)]
 

@@ -105,6 +105,25 @@ class ArchSpec(Section):
                     )
         return self
 
+    @model_validator(mode="after")
+    def _banks_feed_arrays(self) -> ArchSpec:
+        level = self.memories[0]
+        if level.banking == "interleaved":
+            return self
+        first, second, _ = (rate / self.clock_hz * (1 + 1e-9) for rate in level.tensor_bytes_per_s)
+        for array in self.arrays:
+            for mode in array.modes:
+                edges = array.edge_bytes_per_cycle(mode)
+                if not any(a <= first and w <= second for a, w in edges.values()):
+                    flow, (a, w) = min(edges.items(), key=lambda edge: sum(edge[1]))
+                    raise ValueError(
+                        f"memories: banks of {level.name} deliver {first:.4g} bytes of the first "
+                        f"and {second:.4g} of the second operand per cycle, but array {array.name} "
+                        f"takes in {a:g} and {w:g} with {mode.activation} x {mode.weight} even "
+                        f"{flow}: give these operands more banks, or the level more bandwidth"
+                    )
+        return self
+
     def peak_macs_per_s(self, activation: str, weight: str) -> float:
         """Dense peak of a pair of formats over all arrays; 0 when no array builds it."""
         modes = ((array, array.mode(activation, weight)) for array in self.arrays)

@@ -108,20 +108,29 @@ class ArraySpec(Section):
             raise ValueError(f"modes list {', '.join(doubles)} twice")
         return self
 
-    def least_bytes_per_cycle(self, mode: MacMode) -> tuple[float, str]:
-        """Return what one array must be fed per cycle in the dataflow that needs least, and which.
+    def edge_bytes_per_cycle(self, mode: MacMode) -> dict[str, tuple[float, float]]:
+        """Return what one array must be fed per cycle of both operands, per dataflow it has.
 
         A stationary operand stays; the other one enters at one edge, a row of the array wide. An
         output-stationary array takes both, one at either edge.
         """
+        per_bit = mode.k_per_cycle / mode.cycles_per_step / 8
         a_bits, w_bits = FORMATS[mode.activation].bits, FORMATS[mode.weight].bits
         edges = {
-            "weight_stationary": self.rows * a_bits,
-            "input_stationary": self.rows * w_bits,
-            "output_stationary": self.rows * a_bits + self.columns * w_bits,
+            "weight_stationary": (self.rows * a_bits * per_bit, 0.0),
+            "input_stationary": (0.0, self.rows * w_bits * per_bit),
+            "output_stationary": (
+                self.rows * a_bits * per_bit,
+                self.columns * w_bits * per_bit,
+            ),
         }
-        flow = min(self.dataflows, key=lambda name: edges[name])
-        return edges[flow] * mode.k_per_cycle / mode.cycles_per_step / 8, flow
+        return {flow: edges[flow] for flow in self.dataflows}
+
+    def least_bytes_per_cycle(self, mode: MacMode) -> tuple[float, str]:
+        """Return what one array must be fed in the dataflow that needs least, and which."""
+        edges = self.edge_bytes_per_cycle(mode)
+        flow = min(edges, key=lambda name: sum(edges[name]))
+        return sum(edges[flow]), flow
 
     def mode(self, activation: str, weight: str) -> MacMode | None:
         """Return the mode of a pair of formats, or None when the array does not build it."""

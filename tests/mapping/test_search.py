@@ -16,7 +16,8 @@ from accelsim.graph.single import single_graph
 from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.array import fill_drain_cycles
-from accelsim.mapping._core.cost import busy, edge_ps, fits, link_traffic, passing_bits, port_ps
+from accelsim.mapping._core.banks import bank_ps, moving_ps
+from accelsim.mapping._core.cost import busy, edge_ps, fits, passing_bits, queue_traffic
 from accelsim.mapping._core.search import on_grid, vector_ps
 from accelsim.mapping._core.waste import wasted_bits
 from accelsim.mapping.attention import plan_attention
@@ -48,23 +49,27 @@ def latency(machine: Machine, problem: Ints, choice: Ints) -> float:
     """Closed form of one plan, put together again from its parts; infinite if it does not fit."""
     vector, levels, rates = machine.vector, machine.levels, machine.rates
     cycles_ps, lanes_ps = rates[at.R_PS_PER_CYCLE], vector_ps(problem, rates)
-    _, read, written, occupied = busy(problem, vector, levels, choice, rates)
+    _, (first, second, rest, written), occupied = busy(problem, vector, levels, choice, rates)
     spans = [lanes_ps, occupied]
     visits = 1
     for link in range(machine.levels_used):
         below = visits
-        loaded, stored, visits = link_traffic(problem, vector, choice, link)
+        queues, visits = queue_traffic(problem, vector, choice, link)
         if not fits(problem, vector, levels, choice, link, visits if link == 0 else below):
             return np.inf
-        taken = loaded + stored + wasted_bits(problem, vector, choice, link)
-        moving = taken * rates[at.R_LINK0 + link]
+        wasted = wasted_bits(problem, vector, choice, link)
+        moving = moving_ps(levels, rates, link, queues, wasted)
         spent = moving + (occupied if link == 0 else 0)
         spans += [moving, _turnaround(machine, problem, choice, link, spent)]
         if link == 0:
             passing = passing_bits(problem, vector, choice, visits)
-            read += stored + problem[at.P_X_BITS] + passing
-            written += loaded + problem[at.P_O_BITS] + passing
-    spans.append(port_ps(levels, rates, read, written))
+            unit = (
+                first,
+                second,
+                rest + problem[at.P_X_BITS] + passing,
+                written + problem[at.P_O_BITS] + passing,
+            )
+            spans.append(bank_ps(levels, rates, unit, queues))
     drain = fill_drain_cycles(vector, choice[at.S_DATAFLOW]) * cycles_ps
     jobs = math.prod(_trips(problem, choice, 0)[:3])
     if jobs > 1:
@@ -115,6 +120,15 @@ def _nested(nest: tuple[tuple[int, ...], ...], problem: Ints) -> bool:
 @pytest.mark.parametrize("shape", [(3, 40, 24), (40, 24, 3), (24, 24, 24), (1, 40, 40)])
 def test_one_level_equals_brute_force(shape: tuple[int, int, int]) -> None:
     machine = machine_of(one_level("memories.0.size_bytes=2 KiB"))
+    found = plan_gemm(gemm(*shape), machine, "op")
+    assert found.latency_ps == np.ceil(brute_force(machine, gemm(*shape)))
+
+
+@pytest.mark.parametrize("banking", ["per_tensor", "per_buffer"])
+@pytest.mark.parametrize("shape", [(3, 40, 24), (24, 24, 24)])
+def test_banks_of_tensors_equal_brute_force(shape: tuple[int, int, int], banking: str) -> None:
+    banks = (f"memories.0.banking={banking}", "memories.0.banks=[8,4,4]")
+    machine = machine_of(one_level(*banks, "memories.0.size_bytes=4 KiB"))
     found = plan_gemm(gemm(*shape), machine, "op")
     assert found.latency_ps == np.ceil(brute_force(machine, gemm(*shape)))
 

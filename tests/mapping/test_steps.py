@@ -98,7 +98,8 @@ def test_closed_form_of_one_level_is_exact(plan: Plan) -> None:
     assert (loaded, stored) == (bits[0, :3].sum(), bits[0, 3].sum())
     levels = np.zeros((at.MAX_LEVELS, at.L_SIZE), np.int64)
     levels[:, at.L_PORTS] = 2
-    cycles, read, written, _ = busy(p, machine, levels, choice, np.ones(at.R_SIZE))
+    cycles, (*operands, written), _ = busy(p, machine, levels, choice, np.ones(at.R_SIZE))
+    read = sum(operands)
     assert cycles == work[:, W_ARRAY].sum()
     assert read == work[:, W_READ].sum()
     # Steps also count the finished outputs that the vector unit writes.

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from accelsim.jit import Ints
+from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.steps import W_ARRAY, W_SIZE, W_VECTOR
 from accelsim.sim._core import engine, queues
 
@@ -38,10 +39,12 @@ def run(  # noqa: PLR0913 (one name per thing that a test can set)
     lane[:, queues.LANE_SETUP], lane[:, queues.LANE_BUFFERS] = setup, buffers
     lane[:, queues.LANE_STORE_SETUP] = setup
     lane[:, queues.LANE_BURST] = burst
-    parameters = np.array([overhead, tile, drain, 2, 2], np.int64)
-    result, spans, steps, _ = engine.run(
-        bits, work, lane, np.repeat(np.array(rate, np.float64)[:, None], 4, 1), parameters, PS, 0.0
-    )
+    parameters = np.array([overhead, tile, drain, 2], np.int64)
+    rates, levels = np.zeros(at.R_SIZE), np.zeros((at.MAX_LEVELS, at.L_SIZE), np.int64)
+    rates[at.R_PS_PER_CYCLE] = PS
+    per_bit = np.zeros((2, bits.shape[0], queues.QUEUES))
+    per_bit[queues.LINK] = np.array(rate)[:, None]
+    result, spans, steps, _ = engine.run(bits, work, lane, per_bit, parameters, levels, rates)
     return result, spans, steps
 
 

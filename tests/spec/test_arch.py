@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -159,3 +160,32 @@ def test_a_level_must_feed_its_arrays() -> None:
 def test_a_request_is_a_burst(size: str) -> None:
     with pytest.raises(SpecError, match="a power of two from 16 to 256 is needed"):
         load_arch("edge_npu", (f"dram.access_bytes={size}",))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (("banks=[6,6,4]",), "banks: interleaved banks belong to no tensor"),
+        (("banking=per_tensor", "banks=[6,6,5]"), "banks: found 17 in all, instances has 16"),
+        (("banking=per_tensor", "instances=2"), "instances: found 2, at least 3 is needed"),
+        (("banking=per_buffer", "instances=9"), "instances: found 9, a multiple of 2, at least 6"),
+        (("banking=per_buffer", "banks=[5,5,6]"), "banks: multiples of 2 are needed"),
+        (("banking=per_tensor", "banks=[1,1,14]"), "banks of scratchpad deliver 16 bytes of the"),
+    ],
+)
+def test_banks_that_cannot_be_are_refused(settings: tuple[str, ...], message: str) -> None:
+    with pytest.raises(SpecError, match=re.escape(message)):
+        load_arch("edge_npu", tuple(f"memories.0.{one}" for one in settings))
+
+
+def test_banks_are_shared_out_as_equally_as_can_be() -> None:
+    memory = load_arch("edge_npu", ("memories.0.banking=per_tensor",)).memories[0]
+    assert memory.tensor_banks == (6, 5, 5)
+    assert memory.tensor_bytes[0] == 6 * 256 * 1024
+    assert memory.tensor_bytes_per_s[1] == pytest.approx(5 * 16e9)
+    fast = ("memories.0.banking=per_buffer", "memories.0.bandwidth_bytes_per_s=512 GB/s")
+    buffered = load_arch("edge_npu", fast).memories[0]
+    assert buffered.tensor_banks == (6, 6, 4)
+    assert buffered.tensor_bytes_per_s[2] == pytest.approx(2 * 32e9)
+    shared = load_arch("edge_npu").memories[0]
+    assert shared.tensor_bytes_per_s == (256e9, 256e9, 256e9)

@@ -5,7 +5,15 @@ from __future__ import annotations
 from accelsim.jit import Ints, leaf
 from accelsim.mapping._core.array import ceil_div, operand_passes, tile_cycles
 from accelsim.mapping._core.layout import C_ACC_BITS, OP_A, OP_C, OP_STORE, OP_W
-from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
+from accelsim.mapping._core.steps import (
+    W_ARRAY,
+    W_READ,
+    W_READ_A,
+    W_READ_W,
+    W_SUMS,
+    W_VECTOR,
+    W_WRITTEN,
+)
 from accelsim.mapping._core.tile import share
 
 # Attention: int64 vector.
@@ -54,18 +62,29 @@ def count_attention_steps(attention: Ints, choice: Ints) -> int:
 
 
 @leaf
-def block_bits(attention: Ints, choice: Ints) -> int:
-    """Bits that a block needs in the nearest level: Q, K, V, probabilities and sums, per buffer."""
+def block_parts(attention: Ints, choice: Ints) -> tuple[int, int, int]:
+    """Bits that a block needs in the nearest level per buffer: Q, K with V, and all the rest.
+
+    The rest are masks and what the epilogue reads, probabilities, and sums.
+    """
     rows = choice[H_HEADS] * attention[T_GROUP] * choice[H_QUERIES]
     keys = choice[H_HEADS] * choice[H_KEYS]
     depths = attention[T_DEPTH] + attention[T_VALUE_DEPTH]
-    bits = rows * attention[T_DEPTH] * attention[T_Q_BITS] + keys * depths * attention[T_K_BITS]
-    bits += rows * choice[H_KEYS] * attention[T_P_BITS]
+    bits = rows * choice[H_KEYS] * attention[T_P_BITS]
     bits += mask_bits(attention, choice[H_HEADS], choice[H_QUERIES], choice[H_KEYS])
     outputs = attention[T_UNITS] * attention[T_GROUP] * attention[T_QUERIES]
     bits += share(attention[T_X_BITS], rows, outputs)
     # Sums that wait here, or the output that leaves.
-    return bits + rows * attention[T_VALUE_DEPTH] * attention[T_ACC_BITS]
+    bits += rows * attention[T_VALUE_DEPTH] * attention[T_ACC_BITS]
+    queries = rows * attention[T_DEPTH] * attention[T_Q_BITS]
+    return queries, keys * depths * attention[T_K_BITS], bits
+
+
+@leaf
+def block_bits(attention: Ints, choice: Ints) -> int:
+    """Bits that a block needs in the nearest level per buffer."""
+    queries, keys, rest = block_parts(attention, choice)
+    return queries + keys + rest
 
 
 @leaf
@@ -111,8 +130,9 @@ def _work_of(
     score_a, score_w = operand_passes(machine, flow, rows, keys)
     value_a, value_w = operand_passes(machine, flow, rows, value)
     probabilities = all_rows * keys * attention[T_P_BITS]
-    work[W_READ] = all_rows * depth * attention[T_Q_BITS] * score_a + probabilities * value_a
-    work[W_READ] += units * keys * attention[T_K_BITS] * (depth * score_w + value * value_w)
+    work[W_READ_A] = all_rows * depth * attention[T_Q_BITS] * score_a
+    work[W_READ_W] = units * keys * attention[T_K_BITS] * (depth * score_w + value * value_w)
+    work[W_READ] = work[W_READ_A] + work[W_READ_W] + probabilities * value_a
     work[W_READ] += mask_bits(attention, units, queries, keys)
     work[W_WRITTEN] = probabilities
     for width in (keys, value):

@@ -11,13 +11,13 @@ import numpy as np
 
 from accelsim.jit import Floats, Ints, kernel, leaf
 from accelsim.mapping._core.array import ceil_div, early_cycles, fill_drain_cycles
+from accelsim.mapping._core.banks import bank_ps, holds, link_banks
 from accelsim.mapping._core.layout import (
     C_LEVELS,
     C_RESULT_BUFFERS,
     DIMS,
-    L_BITS,
+    L_BANKING,
     L_BUFFERS,
-    L_PORTS,
     OP_A,
     OP_C,
     OP_W,
@@ -35,10 +35,10 @@ from accelsim.mapping._core.layout import (
     P_W_HERE,
     P_X_BITS,
     P_X_HERE_BITS,
+    PER_BUFFER,
     R_COST0,
     R_LINK0,
     R_OVERHEAD,
-    R_PORT0,
     R_PS_PER_CYCLE,
     R_SETUP0,
     R_TILE,
@@ -154,19 +154,32 @@ def crossing_bits(problem: Ints, machine: Ints, link: int) -> tuple[int, int]:
 
 
 @leaf
-def link_traffic(problem: Ints, machine: Ints, choice: Ints, link: int) -> tuple[int, int, int]:
-    """Bits that cross a link: loaded, stored, and how often partial sums leave the level."""
-    loaded = np.int64(0)
+def queue_traffic(
+    problem: Ints, machine: Ints, choice: Ints, link: int
+) -> tuple[tuple[int, int, int, int], int]:
+    """Bits that cross a link per queue, and how often partial sums leave the level.
+
+    The queues are those of the engines: both operands, sums and what the epilogue reads, stores.
+    """
+    first, second = np.int64(0), np.int64(0)
     if not stays(problem, machine, link, OP_A):
         once = a_bits_once(problem, machine, choice, link)
-        loaded += once * passes(problem, machine, choice, link, OP_A)
+        first = once * passes(problem, machine, choice, link, OP_A)
     if not stays(problem, machine, link, OP_W):
-        loaded += problem[P_W_BITS] * passes(problem, machine, choice, link, OP_W)
+        second = problem[P_W_BITS] * passes(problem, machine, choice, link, OP_W)
     visits = passes(problem, machine, choice, link, OP_C)
     sums = problem[P_B] * problem[P_B + M] * problem[P_B + N] * problem[P_ACC_BITS]
     spilled = sums * (visits - 1)
     x_bits, o_bits = crossing_bits(problem, machine, link)
-    return loaded + spilled + x_bits, spilled + o_bits, visits
+    return (first, second, spilled + x_bits, spilled + o_bits), visits
+
+
+@leaf
+def link_traffic(problem: Ints, machine: Ints, choice: Ints, link: int) -> tuple[int, int, int]:
+    """Bits that cross a link: loaded, stored, and how often partial sums leave the level."""
+    queues, visits = queue_traffic(problem, machine, choice, link)
+    first, second, sums, stored = queues
+    return first + second + sums, stored, visits
 
 
 @leaf
@@ -189,10 +202,14 @@ def setup_ps(problem: Ints, machine: Ints, rates: Floats, link: int) -> float:
 
 
 @leaf
-def level_bits(
+def tensor_bits(
     problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, partial: bool
-) -> int:
-    """Bits that a level holds: tiles of all operands with their buffers."""
+) -> tuple[int, int, int]:
+    """Bits that a level holds of both operands and of results: tiles with their buffers.
+
+    A whole tensor needs no second buffer, but where each buffer has banks of its own it must fit
+    into those of one.
+    """
     b = tile_size(problem, machine, choice, level, B)
     m = tile_size(problem, machine, choice, level, M)
     n = tile_size(problem, machine, choice, level, N)
@@ -200,32 +217,42 @@ def level_bits(
     buffers = levels[level, L_BUFFERS]
     all_b, all_k = b >= problem[P_B], k >= problem[P_B + K]
     all_m, all_n = m >= problem[P_B + M], n >= problem[P_B + N]
-    held = np.int64(0)
+    once = buffers if levels[level, L_BANKING] == PER_BUFFER else 1
+    first, second = np.int64(0), np.int64(0)
     if not stays(problem, machine, level, OP_A):
-        held += a_tile_bits(problem, b, m, k) * (1 if all_b and all_m and all_k else buffers)
+        first = a_tile_bits(problem, b, m, k) * (once if all_b and all_m and all_k else buffers)
     w_all = all_n and all_k and (all_b or problem[P_W_BATCHED] == 0)
     if not stays(problem, machine, level, OP_W):
-        held += w_tile_bits(problem, b, n, k) * (1 if w_all else buffers)
+        second = w_tile_bits(problem, b, n, k) * (once if w_all else buffers)
     x_bits, o_bits = crossing_bits(problem, machine, level)
-    out_buffers = 1 if all_b and all_m and all_n else buffers
+    out_buffers = once if all_b and all_m and all_n else buffers
     out = b * m * n * problem[P_ACC_BITS] if partial else output_share(problem, o_bits, b, m, n)
-    held += (out + output_share(problem, x_bits, b, m, n)) * out_buffers
-    return held
+    return first, second, (out + output_share(problem, x_bits, b, m, n)) * out_buffers
+
+
+@leaf
+def level_bits(
+    problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, partial: bool
+) -> int:
+    """Bits that a level holds: tiles of all operands with their buffers."""
+    first, second, results = tensor_bits(problem, machine, levels, choice, level, partial)
+    return first + second + results
 
 
 @kernel
 def busy(
     problem: Ints, machine: Ints, levels: Ints, choice: Ints, rates: Floats
-) -> tuple[int, int, int, float]:
+) -> tuple[int, tuple[int, int, int, int], float]:
     """Sum over all tiles, edges included.
 
-    Returns array cycles, bits read and written at the nearest level's port for operands and
-    partial sums, and picoseconds in which a tile is synchronized and held by array or port.
+    Returns array cycles, bits at the nearest level's port as ``port_bits`` has them, and
+    picoseconds in which a tile is synchronized and held by array or port.
     """
     b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
     n, k = tile_size(problem, machine, choice, 0, N), tile_size(problem, machine, choice, 0, K)
     sizes = (b, m, n, k)
-    cycles, read, written = np.int64(0), np.int64(0), np.int64(0)
+    cycles, first, second = np.int64(0), np.int64(0), np.int64(0)
+    sums, written, none = np.int64(0), np.int64(0), np.int64(0)
     occupied = 0.0
     extent = np.empty(DIMS, np.int64)
     for corner in range(1 << DIMS):
@@ -234,13 +261,15 @@ def busy(
             continue
         b, m, n, k = extent[B], extent[M], extent[N], extent[K]
         own = array_cycles(problem, machine, choice, b, m, n, k)
-        port_read, port_written = port_bits(problem, machine, choice, b, m, n, k)
+        unit = port_bits(problem, machine, choice, b, m, n, k)
         cycles += count * own
-        read += count * port_read
-        written += count * port_written
-        port = port_ps(levels, rates, port_read, port_written)
+        first += count * unit[0]
+        second += count * unit[1]
+        sums += count * unit[2]
+        written += count * unit[3]
+        port = bank_ps(levels, rates, unit, (none, none, none, none))
         occupied += count * (rates[R_TILE] + max(np.ceil(own * rates[R_PS_PER_CYCLE]), port))
-    return cycles, read, written, occupied
+    return cycles, (first, second, sums, written), occupied
 
 
 @leaf
@@ -260,13 +289,6 @@ def _corner(problem: Ints, sizes: tuple[int, int, int, int], corner: int, extent
 
 
 @leaf
-def port_ps(levels: Ints, rates: Floats, read: float, written: float) -> float:
-    """Picoseconds of the nearest level's port or ports."""
-    bits = max(read, written) if levels[0, L_PORTS] == 2 else read + written
-    return np.ceil(bits * rates[R_PORT0])
-
-
-@leaf
 def edge_ps(problem: Ints, machine: Ints, choice: Ints, rates: Floats) -> tuple[float, float]:
     """Time before the first tile can start, and after the last one has left the array."""
     b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
@@ -274,29 +296,35 @@ def edge_ps(problem: Ints, machine: Ints, choice: Ints, rates: Floats) -> tuple[
     lead = rates[R_OVERHEAD]
     for link in range(machine[C_LEVELS]):
         lead += setup_ps(problem, machine, rates, link)
-    lead += a_tile_bits(problem, b, m, k) * _slowest(problem, machine, rates, OP_A)
-    lead += w_tile_bits(problem, b, n, k) * _slowest(problem, machine, rates, OP_W)
+    first, second = a_tile_bits(problem, b, m, k), w_tile_bits(problem, b, n, k)
+    banks = lead + max(
+        first * _slowest(problem, machine, rates, OP_A, True),
+        second * _slowest(problem, machine, rates, OP_W, True),
+    )
+    lead += first * _slowest(problem, machine, rates, OP_A, False)
+    lead += second * _slowest(problem, machine, rates, OP_W, False)
     last, tail = 0.0, 0.0
     for link in range(machine[C_LEVELS]):
         out = output_share(problem, crossing_bits(problem, machine, link)[1], b, m, n)
         tail += rates[R_SETUP0 + link] if out > 0 else 0.0
-        last = max(last, out * rates[R_LINK0 + link])
+        last = max(last, out * max(rates[R_LINK0 + link], link_banks(rates, link, OP_C)))
     flow = choice[S_DATAFLOW]
     _, own_m, own_n = array_share(choice, b, m, n)
     drain = fill_drain_cycles(machine, flow)
     drain -= early_cycles(problem, machine, flow, own_m, own_n, k)
     outputs = problem[P_B] * problem[P_B + M] * problem[P_B + N]
     vector = problem[P_VECTOR_MILLICYCLES] * 1e-3 * (b * m * n / max(1, outputs))
-    return lead, tail + last + (drain + vector) * rates[R_PS_PER_CYCLE]
+    return max(lead, banks), tail + last + (drain + vector) * rates[R_PS_PER_CYCLE]
 
 
 @leaf
-def _slowest(problem: Ints, machine: Ints, rates: Floats, operand: int) -> float:
-    """Picoseconds per bit of the slowest link that an operand crosses."""
+def _slowest(problem: Ints, machine: Ints, rates: Floats, operand: int, banks: bool) -> float:
+    """Picoseconds per bit of the slowest link that an operand crosses, or of the banks there."""
     slowest = 0.0
     for link in range(machine[C_LEVELS]):
         if not stays(problem, machine, link, operand):
-            slowest = max(slowest, rates[R_LINK0 + link])
+            own = link_banks(rates, link, operand) if banks else rates[R_LINK0 + link]
+            slowest = max(slowest, own)
     return slowest
 
 
@@ -315,7 +343,8 @@ def fits(problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, v
     """Whether the tiles of a level fit; ``visits`` > 1 means that partial sums pass."""
     # Sums that leave the nearest level pass through it, wherever they waited before.
     spilled = visits > 1 or (level == 0 and first_level_partial(problem, machine, choice))
-    return level_bits(problem, machine, levels, choice, level, spilled) <= levels[level, L_BITS]
+    first, second, results = tensor_bits(problem, machine, levels, choice, level, spilled)
+    return holds(levels, level, first, second, results)
 
 
 @leaf
@@ -344,10 +373,15 @@ def turnaround_ps(tiles: int, setup_ps: float, spent_ps: float, buffers: int) ->
 
 @leaf
 def link_ps(
-    problem: Ints, machine: Ints, levels: Ints, rates: Floats, choice: Ints, link: int, bits: int
+    problem: Ints,
+    machine: Ints,
+    levels: Ints,
+    rates: Floats,
+    choice: Ints,
+    link: int,
+    moving: float,
 ) -> float:
-    """Time of a link: its bits at its rate, or its buffers waiting for setups."""
-    moving = float(bits) * rates[R_LINK0 + link]
+    """Time of a link: that of moving its bits, or its buffers waiting for setups."""
     tiles = tiles_of(problem, machine, choice, link)
     setup = setup_ps(problem, machine, rates, link)
     return max(moving, turnaround_ps(tiles, setup, moving, levels[link, L_BUFFERS]))

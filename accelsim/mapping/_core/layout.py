@@ -41,7 +41,16 @@ OS, WS, IS = 0, 1, 2
 MAX_LEVELS = 4
 
 # Per level, from the array outward: int64 matrix [MAX_LEVELS, L_SIZE].
-L_BITS, L_BUFFERS, L_PORTS, L_SIZE = 0, 1, 2, 3
+# L_BANKING: one of BANKINGS. L_APART: 1 when loads and stores of results use different ports of the
+# link's banks. L_TENSOR0: bits that the banks of each of BANK_GROUPS hold.
+L_BITS, L_BUFFERS, L_PORTS, L_BANKING, L_APART, L_TENSOR0 = 0, 1, 2, 3, 4, 5
+#: Who has banks of its own: first operand, second operand, results (with what the epilogue reads).
+BANK_GROUPS = 3
+L_SIZE = L_TENSOR0 + BANK_GROUPS
+
+#: How the banks of a level are shared, as a chip's file says it.
+BANKINGS = ("interleaved", "per_tensor", "per_buffer")
+INTERLEAVED, PER_TENSOR, PER_BUFFER = 0, 1, 2
 
 # Rates: float64 vector, picoseconds.
 # R_OVERHEAD: dispatch of an op; R_TILE: array and DMA synchronize once per tile; R_PORT0: ps per
@@ -52,7 +61,11 @@ R_SETUP0 = R_LINK0 + MAX_LEVELS  # latency of a transfer on link l
 R_COST0 = R_SETUP0 + MAX_LEVELS  # femtojoule per bit moved over link l
 R_PORT_COST = R_COST0 + MAX_LEVELS  # femtojoule per bit at the nearest level's port
 R_OBJECTIVE = R_PORT_COST + 1  # what is searched for, one of OBJECTIVES
-R_SIZE = R_OBJECTIVE + 1
+R_PORT_BANKS0 = R_OBJECTIVE + 1  # ps per bit of each group's banks at the nearest level's port
+# ps per bit of the banks at either end of link l, the slower of them; 0: interleaved, no less than
+# the link: R_LINK_BANKS0 + BANK_GROUPS * l + group.
+R_LINK_BANKS0 = R_PORT_BANKS0 + BANK_GROUPS
+R_SIZE = R_LINK_BANKS0 + BANK_GROUPS * MAX_LEVELS
 
 #: What a search can look for; ties in time are broken by energy, and the other way round.
 OBJECTIVES = ("latency", "energy", "edp")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import Floats, Ints, kernel, leaf
+from accelsim.mapping._core.banks import bank_ps, moving_ps
 from accelsim.mapping._core.cost import (
     busy,
     edge_ps,
@@ -17,9 +18,8 @@ from accelsim.mapping._core.cost import (
     floor_bits,
     link_fj,
     link_ps,
-    link_traffic,
     passing_bits,
-    port_ps,
+    queue_traffic,
     results_ps,
     setup_ps,
     tiles_of,
@@ -51,8 +51,9 @@ _N_ORDERS = len(ORDERS)
 
 # What a nearest-level candidate is sorted and bounded by.
 (
-    _BOUND, _EDGE, _OCCUPIED, _HELD, _READ, _WRITTEN, _COST, _LATENCY, _FLOOR, _FACTS,
-) = range(10)  # fmt: skip
+    _BOUND, _EDGE, _OCCUPIED, _HELD, _READ_A, _READ_W, _SUMS, _WRITTEN, _COST, _LATENCY, _FLOOR,
+    _FACTS,
+) = range(11 + 1)  # fmt: skip
 
 
 @leaf
@@ -135,7 +136,7 @@ def inner_candidates(
         _decode(flat, n_heads, heads, sizes, choice)
         if not fits(problem, machine, levels, choice, 0, 1):
             continue
-        _, read, written, occupied = busy(problem, machine, levels, choice, rates)
+        _, unit, occupied = busy(problem, machine, levels, choice, rates)
         lead, tail = edge_ps(problem, machine, choice, rates)
         held = max(
             occupied,
@@ -149,9 +150,9 @@ def inner_candidates(
         facts[found, _EDGE] = lead + tail
         facts[found, _OCCUPIED] = occupied
         facts[found, _HELD] = held
-        facts[found, _READ] = read
-        facts[found, _WRITTEN] = written
-        facts[found, _COST] = (read + written) * rates[R_PORT_COST]
+        facts[found, _READ_A], facts[found, _READ_W] = unit[0], unit[1]
+        facts[found, _SUMS], facts[found, _WRITTEN] = unit[2], unit[3]
+        facts[found, _COST] = (unit[0] + unit[1] + unit[2] + unit[3]) * rates[R_PORT_COST]
         facts[found, _LATENCY] = on_grid(lead + tail + max(held, floor))
         facts[found, _FLOOR] = cheapest
         cost = facts[found, _COST] + cheapest
@@ -197,19 +198,21 @@ def _evaluate_nearest(
     setup = setup_ps(problem, machine, rates, 0)
     for order in range(_N_ORDERS):
         choice[S_LEVEL0 + DIMS] = order
-        loaded, stored, visits = link_traffic(problem, machine, choice, 0)
+        queues, visits = queue_traffic(problem, machine, choice, 0)
+        first, second, sums, stored = queues
+        loaded = first + second + sums
         evaluated += 1
         if visits > 1 and not fits(problem, machine, levels, choice, 0, visits):
             continue
         if machine[C_LEVELS] > 1 and not fits(problem, machine, levels, choice, 1, visits):
             continue
-        taken = float(loaded) + float(stored) + wasted_bits(problem, machine, choice, 0)
-        moving = taken * rates[R_LINK0]
+        moving = moving_ps(levels, rates, 0, queues, wasted_bits(problem, machine, choice, 0))
         turn = turnaround_ps(tiles, setup, moving + facts[_OCCUPIED], levels[0, L_BUFFERS])
         passing = passing_bits(problem, machine, choice, visits)
-        read = facts[_READ] + stored + problem[P_X_BITS] + passing
-        written = facts[_WRITTEN] + loaded + problem[P_O_BITS] + passing
-        port = port_ps(levels, rates, read, written)
+        read_a, read_w = np.int64(facts[_READ_A]), np.int64(facts[_READ_W])
+        rest = np.int64(facts[_SUMS]) + problem[P_X_BITS] + passing
+        written = np.int64(facts[_WRITTEN]) + problem[P_O_BITS] + passing
+        port = bank_ps(levels, rates, (read_a, read_w, rest, written), queues)
         span = max(above[0], moving, turn, port, facts[_HELD])
         latency = on_grid(facts[_EDGE] + span)
         cost = above[1] + link_fj(rates, 0, loaded, stored)
@@ -249,15 +252,17 @@ def _descend(
             choice[base + DIMS] = order
             if order > 0 and _same_as_first(problem, machine, choice, level):
                 break
-            loaded, stored, visits = link_traffic(problem, machine, choice, level)
+            queues, visits = queue_traffic(problem, machine, choice, level)
+            first, second, sums, stored = queues
             evaluated += 1
             if level + 1 < machine[C_LEVELS] and not fits(
                 problem, machine, levels, choice, level + 1, visits
             ):
                 continue
-            cost = link_fj(rates, level, loaded, stored)
-            taken = loaded + stored + wasted_bits(problem, machine, choice, level)
-            busy_ps = link_ps(problem, machine, levels, rates, choice, level, taken)
+            cost = link_fj(rates, level, first + second + sums, stored)
+            wasted = wasted_bits(problem, machine, choice, level)
+            moving = moving_ps(levels, rates, level, queues, wasted)
+            busy_ps = link_ps(problem, machine, levels, rates, choice, level, moving)
             deeper = np.array([max(above[0], busy_ps), above[1] + cost])
             bound = on_grid(facts[_EDGE] + max(deeper[0], facts[_HELD]))
             if _worse(rates, bound, deeper[1], best):

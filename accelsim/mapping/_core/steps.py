@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Ints, kernel, leaf
+from accelsim.jit import Floats, Ints, kernel, leaf
 from accelsim.mapping._core.array import ceil_div
+from accelsim.mapping._core.banks import bank_ps
 from accelsim.mapping._core.cost import concerns, crossing_bits, loop_dim, stays, tile_size
 from accelsim.mapping._core.layout import (
     C_LEVELS,
@@ -36,8 +37,24 @@ from accelsim.mapping._core.tile import (
 )
 
 # Columns of ``work``: array cycles, bits read and written at the nearest level's port, vector
-# work in 1/1000 cycle, bits moved in accumulator memory.
-W_ARRAY, W_READ, W_WRITTEN, W_VECTOR, W_SUMS, W_SIZE = 0, 1, 2, 3, 4, 5
+# work in 1/1000 cycle, bits moved in accumulator memory; then what of the bits read is of the first
+# and of the second operand. The rest of them, and all that is written, is of results.
+W_ARRAY, W_READ, W_WRITTEN, W_VECTOR, W_SUMS, W_READ_A, W_READ_W, W_SIZE = 0, 1, 2, 3, 4, 5, 6, 7
+
+
+@leaf
+def unit_bits(work: Ints) -> tuple[int, int, int, int]:
+    """A step's bits at the nearest level's port: both operands, results read, results written."""
+    first, second = work[W_READ_A], work[W_READ_W]
+    return first, second, work[W_READ] - first - second, work[W_WRITTEN]
+
+
+@leaf
+def unit_port_ps(work: Ints, levels: Ints, rates: Floats, found: Floats) -> None:
+    """Write the picoseconds of the nearest level's port for every step, DMA left out."""
+    none = np.int64(0)
+    for step in range(work.shape[0]):
+        found[step] = bank_ps(levels, rates, unit_bits(work[step]), (none, none, none, none))
 
 
 @leaf
@@ -154,9 +171,10 @@ def _work_step(
 ) -> None:
     """Array, port and accumulator work of a tile that starts at ``start`` along K."""
     b, m, n, k = extent[B], extent[M], extent[N], extent[K]
-    read, written = port_bits(problem, machine, choice, b, m, n, k)
+    first, second, sums, written = port_bits(problem, machine, choice, b, m, n, k)
     work[W_ARRAY] = array_cycles(problem, machine, choice, b, m, n, k)
-    work[W_READ], work[W_WRITTEN] = read, written
+    work[W_READ], work[W_WRITTEN] = first + second + sums, written
+    work[W_READ_A], work[W_READ_W] = first, second
     work[W_SUMS] = accumulator_bits(problem, machine, choice, b, m, n, k, start == 0)
     if start + k >= problem[P_B + K]:
         outputs = problem[P_B] * problem[P_B + M] * problem[P_B + N]

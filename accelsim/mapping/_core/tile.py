@@ -135,8 +135,8 @@ def fold_sums_stay(problem: Ints, machine: Ints, choice: Ints, m: int, n: int) -
 @leaf
 def port_bits(
     problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int, k: int
-) -> tuple[int, int]:
-    """Bits that a tile reads from and writes to the nearest level: operands and partial sums."""
+) -> tuple[int, int, int, int]:
+    """Bits of a tile at the nearest level: both operands and partial sums read, sums written."""
     _, own_m, own_n = array_share(choice, b, m, n)
     passes_a, passes_w = operand_passes(machine, choice[S_DATAFLOW], own_m, own_n)
     # im2col happens at the port: every tap is read, whatever the halo that was loaded.
@@ -144,17 +144,14 @@ def port_bits(
         a_bits = a_tile_bits(problem, b, m, k)
     else:
         a_bits = b * m * k * problem[P_A_ELEMENT_BITS]
-    read = a_bits * passes_a + w_tile_bits(problem, b, n, k) * passes_w
-    written = 0
+    moved = np.int64(0)
     sums = b * m * n * problem[P_ACC_BITS]
     folds = k_folds(problem, machine, choice[S_DATAFLOW], k)
     if choice[S_DATAFLOW] != OS and not fold_sums_stay(problem, machine, choice, m, n):
-        written += sums * (folds - 1)
-        read += sums * (folds - 1)
+        moved += sums * (folds - 1)
     if k < problem[P_K] and not sums_stay(problem, machine, choice, b, m, n):
-        written += sums
-        read += sums
-    return read, written
+        moved += sums
+    return a_bits * passes_a, w_tile_bits(problem, b, n, k) * passes_w, moved, moved
 
 
 @leaf

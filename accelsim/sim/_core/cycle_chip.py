@@ -12,7 +12,6 @@ from accelsim.sim._core.cycle_state import (
     U_OUTPUTS,
     U_OVERHEAD,
     U_PORT_READ,
-    U_PORT_WRITTEN,
     U_STALL0,
     U_STEP,
     U_STEPS,
@@ -54,7 +53,7 @@ def run(
     """
     steps, requests = state
     while units[U_CLOCK] < until:
-        units[U_PORT_READ], units[U_PORT_WRITTEN] = 0, 0
+        units[U_PORT_READ:] = 0
         if units[U_CLOCK] < units[U_OVERHEAD]:
             units[U_STALL0 + CAUSE_OVERHEAD] += 1
             units[U_CLOCK] += 1

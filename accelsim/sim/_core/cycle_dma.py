@@ -11,7 +11,13 @@ import numpy as np
 
 from accelsim.jit import Floats, Index, Ints, leaf
 from accelsim.sim._core.cycle_state import (
+    F_BANK_CREDIT,
+    F_BANK_RATE,
+    F_CREDIT,
+    F_LINK,
+    F_RATE,
     F_SIZE,
+    L_APART,
     L_BUFFERS,
     L_BURST,
     L_BUSY,
@@ -42,15 +48,17 @@ from accelsim.sim._core.cycle_state import (
     T_START,
     U_ARRIVED,
     U_BLOCK,
+    U_BUFFERS_APART,
     U_CLOCK,
     U_EVENTS,
+    U_GROUPS,
     U_PORT_READ,
     U_PORT_WRITTEN,
     U_SENT,
     U_STEP,
     U_WINDOW,
 )
-from accelsim.sim._core.queues import AT, FIRST, QUEUES, STORE
+from accelsim.sim._core.queues import AT, FIRST, LOADS, QUEUES, STORE
 
 
 @leaf
@@ -73,10 +81,9 @@ def deliver(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, ti
 def _arrive(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
             link: int, queue: int, tile: int, moved: int) -> None:  # fmt: skip
     """Add bits to a tile; a tile that is whole frees its engine."""
-    if link == 0 and queue == STORE:
-        units[U_PORT_READ] += moved
-    elif link == 0:
-        units[U_PORT_WRITTEN] += moved
+    if link == 0 and units[U_BUFFERS_APART] == 0:
+        group = min(queue, LOADS - 1) if units[U_GROUPS] > 1 else 0
+        units[(U_PORT_READ if queue == STORE else U_PORT_WRITTEN) + group] += moved
     tiles[T_ARRIVED, link, queue, tile] += moved
     if tiles[T_ARRIVED, link, queue, tile] < bits[link, queue, index[FIRST, link, queue, tile]]:
         return
@@ -176,9 +183,19 @@ def _take(bits: Ints, index: Index, queues: Ints, link: int, queue: int, tile: i
 
 
 @leaf
-def _choose(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
-            link: int) -> None:  # fmt: skip
-    """Pick the next piece of a link: that of the tile needed first, then of the less moved one."""
+def _bank_credit(lanes: Ints, link: int, queue: int) -> int:
+    """Where in ``flow`` the credit of a queue's banks is; stores share those of results."""
+    shared = queue == STORE and lanes[link, L_APART] == 0
+    return F_SIZE + F_LINK * link + F_BANK_CREDIT + (LOADS - 1 if shared else queue)
+
+
+@leaf
+def _choose(bits: Ints, index: Index, units: Ints, flow: Floats, lanes: Ints, queues: Ints,
+            tiles: Ints, link: int, least: float) -> None:  # fmt: skip
+    """Pick the next piece of a link: that of the tile needed first, then of the less moved one.
+
+    Banks must have room for ``least`` bits in this clock.
+    """
     best, best_due, best_part = -1, np.int64(0), 0.0
     for queue in range(QUEUES):
         tile = queues[link, queue, Q_SENT]
@@ -186,12 +203,14 @@ def _choose(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, ti
             continue
         if tiles[T_START, link, queue, tile] > units[U_CLOCK]:
             continue
+        if flow[_bank_credit(lanes, link, queue)] < least:
+            continue
         needed = due(index, lanes, link, queue, tile)
         whole = bits[link, queue, index[FIRST, link, queue, tile]]
         part = float(queues[link, queue, Q_SENT_BITS]) / float(whole)
         if best < 0 or needed < best_due or (needed == best_due and part < best_part):
             best, best_due, best_part = queue, needed, part
-    lanes[link, L_QUEUE] = best
+    lanes[link, L_QUEUE], lanes[link, L_PIECE] = best, 0
     if best >= 0:
         tile = queues[link, best, Q_SENT]
         whole = bits[link, best, index[FIRST, link, best, tile]]
@@ -220,37 +239,46 @@ def _sent(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tile
 def send(bits: Ints, index: Index, units: Ints, flow: Floats, lanes: Ints, queues: Ints,
          tiles: Ints, requests: Ints, link: int) -> None:  # fmt: skip
     """Send what a link can in a clock."""
-    rate = flow[F_SIZE + link]
+    at = F_SIZE + F_LINK * link
+    rate = flow[at + F_RATE]
     outermost = link + 1 == bits.shape[0]
-    credit = flow[F_SIZE + bits.shape[0] + link] + rate
+    least = float(units[U_BLOCK]) if outermost else 1.0
+    for queue in range(QUEUES):
+        # What banks did not use is lost, but for what is too little to be used.
+        left = min(flow[at + F_BANK_CREDIT + queue], least)
+        flow[at + F_BANK_CREDIT + queue] = left + flow[at + F_BANK_RATE + queue]
+    credit = flow[at + F_CREDIT] + rate
     while credit >= 1.0:
-        if lanes[link, L_PIECE] <= 0:
-            _choose(bits, index, units, lanes, queues, tiles, link)
+        queue = lanes[link, L_QUEUE]
+        if lanes[link, L_PIECE] <= 0 or flow[_bank_credit(lanes, link, queue)] < least:
+            _choose(bits, index, units, flow, lanes, queues, tiles, link, least)
             if lanes[link, L_QUEUE] < 0:
                 # An idle link saves nothing up.
                 credit = min(credit, rate)
                 break
         queue = lanes[link, L_QUEUE]
+        banks = _bank_credit(lanes, link, queue)
         if outermost:
             if units[U_SENT] - units[U_ARRIVED] >= units[U_WINDOW] or credit < units[U_BLOCK]:
                 credit = min(credit, rate + units[U_BLOCK])
                 break
             credit -= units[U_BLOCK]
-            _request(bits, index, units, lanes, queues, tiles, requests, link)
+            flow[banks] -= _request(bits, index, units, lanes, queues, tiles, requests, link)
             continue
-        moved = min(np.int64(credit), lanes[link, L_PIECE])
+        moved = min(np.int64(min(credit, flow[banks])), lanes[link, L_PIECE])
         credit -= moved
+        flow[banks] -= moved
         tile = _sent(bits, index, units, lanes, queues, tiles, link, moved)
         _arrive(bits, index, units, lanes, queues, tiles, link, queue, tile, moved)
     if lanes[link, L_QUEUE] >= 0:
         lanes[link, L_BUSY] += 1
-    flow[F_SIZE + bits.shape[0] + link] = credit
+    flow[at + F_CREDIT] = credit
 
 
 @leaf
 def _request(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
-             requests: Ints, link: int) -> None:  # fmt: skip
-    """Send the next request of the outermost link's piece."""
+             requests: Ints, link: int) -> int:  # fmt: skip
+    """Send the next request of the outermost link's piece; return its bits."""
     queue = lanes[link, L_QUEUE]
     tile = queues[link, queue, Q_SENT]
     which = tiles[T_REQUEST, link, queue, tile]
@@ -259,3 +287,4 @@ def _request(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, t
     requests[R_SENT_AT, units[U_SENT]] = units[U_CLOCK]
     units[U_SENT] += 1
     _sent(bits, index, units, lanes, queues, tiles, link, requests[R_BITS, which])
+    return requests[R_BITS, which]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import Floats, Index, Ints, leaf
-from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_VECTOR, W_WRITTEN
+from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_VECTOR, W_WRITTEN, unit_bits
 from accelsim.sim._core.cycle_state import (
     F_PORT,
     F_READ,
+    F_SIZE,
     F_WRITTEN,
     L_BUFFERS,
     Q_DONE,
@@ -23,6 +24,7 @@ from accelsim.sim._core.cycle_state import (
     U_COMPUTE,
     U_DRAIN,
     U_FINISHED,
+    U_GROUPS,
     U_LEFT,
     U_OUTPUTS,
     U_PORT_READ,
@@ -63,7 +65,7 @@ def array(bits: Ints, index: Index, work: Ints, units: Ints, flow: Floats, queue
             return
         units[U_RUNNING], units[U_LEFT], units[U_PROGRESS] = 1, units[U_TILE], 0
         steps[S_ARRAY_START, units[U_STEP]] = units[U_CLOCK]
-        flow[F_READ], flow[F_WRITTEN] = 0.0, 0.0
+        flow[F_READ:F_SIZE] = 0.0
     if units[U_LEFT] > 0:
         units[U_LEFT] -= 1
         units[U_STALL0 + CAUSE_OVERHEAD] += 1
@@ -107,16 +109,31 @@ def _port_serves(work: Ints, units: Ints, flow: Floats) -> bool:
     step = units[U_STEP]
     own = float(max(1, work[step, W_ARRAY]))
     due = float(units[U_PROGRESS] + 1) / own
-    need_read, need_written = work[step, W_READ] * due, work[step, W_WRITTEN] * due
-    read = max(0.0, flow[F_PORT] - units[U_PORT_READ])
-    written = max(0.0, flow[F_PORT] - units[U_PORT_WRITTEN])
+    if units[U_GROUPS] == 1:
+        return _served(units, flow, 0, work[step, W_READ] * due, work[step, W_WRITTEN] * due)
+    first, second, results, written = unit_bits(work[step])
+    served = _served(units, flow, 0, first * due, 0.0)
+    served &= _served(units, flow, 1, second * due, 0.0)
+    return served & _served(units, flow, 2, results * due, written * due)
+
+
+@leaf
+def _served(units: Ints, flow: Floats, group: int, need_read: float, need_written: float) -> bool:
+    """The same for one group of banks, with what the array needs by the end of this clock.
+
+    What is left of a clock is not lost: operands wait at the edge of the array, as many as a port
+    delivers in a clock.
+    """
+    rate = flow[F_PORT + group]
+    dma_read, dma_written = units[U_PORT_READ + group], units[U_PORT_WRITTEN + group]
     if units[U_PORTS] == 1:
-        room = max(0.0, flow[F_PORT] - units[U_PORT_READ] - units[U_PORT_WRITTEN])
-        read = min(room, max(0.0, need_read - flow[F_READ]))
-        written = room - read
-    flow[F_READ] = min(need_read, flow[F_READ] + read)
-    flow[F_WRITTEN] = min(need_written, flow[F_WRITTEN] + written)
-    return flow[F_READ] >= need_read and flow[F_WRITTEN] >= need_written
+        need_read, need_written = need_read + need_written, 0.0
+        dma_read, dma_written = dma_read + dma_written, 0
+    read = flow[F_READ + group] + max(0.0, rate - dma_read)
+    written = flow[F_WRITTEN + group] + max(0.0, rate - dma_written)
+    flow[F_READ + group] = min(need_read + rate, read)
+    flow[F_WRITTEN + group] = min(need_written + rate, written)
+    return read >= need_read and written >= need_written
 
 
 @leaf

@@ -13,7 +13,11 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim.jit import Floats, Index, Ints, kernel, leaf
-from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_VECTOR, W_WRITTEN
+from accelsim.mapping._core.layout import (
+    R_PS_PER_CYCLE,
+)
+from accelsim.mapping._core.steps import W_ARRAY, W_VECTOR
+from accelsim.sim._core.port import held_ps
 from accelsim.sim._core.queues import (
     ARRAY_END,
     ARRAY_START,
@@ -41,9 +45,8 @@ from accelsim.sim._core.queues import (
 # Why the main unit waited; the order is that of sim.result.STALLS.
 CAUSE_DRAM, CAUSE_SRAM, CAUSE_VECTOR, CAUSE_FILL, CAUSE_OVERHEAD, CAUSES = 0, 1, 2, 3, 4, 5
 
-# Parameters: int64 vector. Ports are those of the nearest level; results are finished outputs
-# that wait for the vector unit.
-E_OVERHEAD, E_TILE, E_DRAIN, E_PORTS, E_RESULT_BUFFERS, E_SIZE = 0, 1, 2, 3, 4, 5
+# Parameters: int64 vector. Results are finished outputs that wait for the vector unit.
+E_OVERHEAD, E_TILE, E_DRAIN, E_RESULT_BUFFERS, E_SIZE = 0, 1, 2, 3, 4
 
 # Result: int64 vector in picoseconds; stalls from RES_STALL0, busy links from RES_LINK0.
 RES_END, RES_ARRAY, RES_VECTOR, RES_STALL0 = 0, 1, 2, 3
@@ -104,18 +107,6 @@ def _store_slot(
     while queue[0, STORE, Q_MOVED] <= before:
         _move(bits, index, spans, steps, queue, lane, rate)
     return spans[END, 0, STORE, before]
-
-
-@leaf
-def _port_ps(step: int, bits: Ints, work: Ints, parameters: Ints, port_ps_per_bit: float) -> int:
-    """Time of the nearest level's port for a step: the array's accesses and the DMA's."""
-    loaded = 0
-    for which in range(LOADS):
-        loaded += bits[0, which, step]
-    read = work[step, W_READ] + bits[0, STORE, step]
-    written = work[step, W_WRITTEN] + loaded
-    moved = max(read, written) if parameters[E_PORTS] == 2 else read + written
-    return np.int64(np.ceil(moved * port_ps_per_bit))
 
 
 @leaf
@@ -182,8 +173,8 @@ def run(
     lane: Ints,
     rate: Floats,
     parameters: Ints,
-    ps_per_cycle: float,
-    port_ps_per_bit: float,
+    levels: Ints,
+    rates: Floats,
 ) -> tuple[Ints, Ints, Ints, Ints]:
     """Simulate one op.
 
@@ -191,10 +182,11 @@ def run(
         bits: int64 ``[links, 4, steps]``, bits that a step loads (three operands) and stores.
         work: int64 ``[steps, W_SIZE]``, see ``mapping._core.steps``.
         lane: int64 ``[links, LANE_RING + engines]`` with the constants of each link; overwritten.
-        rate: float64 ``[links, 4]``, picoseconds per bit of each queue.
+        rate: float64 ``[2, links, 4]``, picoseconds per bit of each queue: on the link, and in the
+            banks of its tensor; 0: they are shared, and no slower than the link.
         parameters: int64 ``[E_SIZE]``.
-        ps_per_cycle: picoseconds.
-        port_ps_per_bit: picoseconds, of the nearest level's port.
+        levels: int64 ``[MAX_LEVELS, L_SIZE]`` of the machine, see ``mapping._core.layout``.
+        rates: float64 ``[R_SIZE]`` of the machine.
 
     Returns:
         The result vector; transfers ``[2, links, 4, tiles]``; array and vector ``[4, steps]``; the
@@ -211,6 +203,7 @@ def run(
     result = np.zeros(RES_SIZE, np.int64)
     result[RES_STALL0 + CAUSE_OVERHEAD] = parameters[E_OVERHEAD]
     now, vector_free = parameters[E_OVERHEAD], np.int64(0)
+    ps_per_cycle = rates[R_PS_PER_CYCLE]
     outputs = np.zeros(parameters[E_RESULT_BUFFERS], np.int64)
     finished = 0
     for step in range(count):
@@ -221,7 +214,7 @@ def run(
         result[RES_STALL0 + CAUSE_OVERHEAD] += parameters[E_TILE]
         steps[ARRAY_START, step] = start + parameters[E_TILE]
         own = np.int64(np.ceil(work[step, W_ARRAY] * ps_per_cycle))
-        held = max(own, _port_ps(step, bits, work, parameters, port_ps_per_bit))
+        held = held_ps(step, own, bits, index, work, lane, rate, levels, rates)
         result[RES_ARRAY] += own
         result[RES_STALL0 + CAUSE_SRAM] += held - own
         now = steps[ARRAY_START, step] + held

@@ -22,10 +22,11 @@ NEVER = np.int64(2**62)
 # steps  [4, steps]              start and end of array and vector unit, in ps
 # queue  [links, 4, Q_SIZE]      what a queue is doing
 # lane   [links, LANE_RING + engines]  what a link is doing, and when its newest transfers ended
-# rate   [links, 4]              float64; picoseconds per bit
+# rate   [2, links, 4]           float64; picoseconds per bit of the LINK and of the queue's BANKS
 FIRST, AT = 0, 1
 START, END = 0, 1
 ARRAY_START, ARRAY_END, VECTOR_START, VECTOR_END = 0, 1, 2, 3
+LINK, BANKS = 0, 1
 (
     Q_COUNT,  # tiles in all
     Q_MOVED,  # tiles finished
@@ -47,8 +48,10 @@ ARRAY_START, ARRAY_END, VECTOR_START, VECTOR_END = 0, 1, 2, 3
     LANE_ABSORBED, LANE_DEBT,  # what the memory's write buffer holds, and what is in it
     LANE_REFRESH, LANE_REFRESH_EVERY,  # how long, and how often, nothing moves; 0: never
     LANE_COMPUTED,  # of link 0: steps that array and vector unit have finished
+    LANE_APART,  # 1: banks of results have a port each for what comes and for what leaves
+    LANE_BANKS,  # when the banks of each queue are free
     LANE_RING,
-) = range(13 + 1)  # fmt: skip
+) = (*range(15), 14 + QUEUES)  # fmt: skip
 
 
 @kernel
@@ -111,7 +114,8 @@ def _arrived_outside(
     past = queue[link + 1, which, Q_DONE] - need
     if outer == moved and past >= 0:
         # What is needed came before the end of the newest piece.
-        came = queue[link + 1, which, Q_LAST] - np.int64(float(past) * rate[link + 1, which])
+        each = max(rate[LINK, link + 1, which], rate[BANKS, link + 1, which])
+        came = queue[link + 1, which, Q_LAST] - np.int64(float(past) * each)
         return max(came, spans[START, link + 1, which, outer])
     return np.int64(UNKNOWN)
 
@@ -157,6 +161,12 @@ def _ready(
 
 
 @leaf
+def _banks(lane: Ints, link: int, which: int) -> int:
+    """Column of the banks that a queue uses: stores share those of results, but for two ports."""
+    return LANE_BANKS + (LOADS - 1 if which == STORE and lane[link, LANE_APART] == 0 else which)
+
+
+@leaf
 def _start_of(
     bits: Ints,
     index: Index,
@@ -171,8 +181,9 @@ def _start_of(
     """When the queue's next piece can start, or UNKNOWN."""
     if queue[link, which, Q_MOVED] >= queue[link, which, Q_COUNT]:
         return np.int64(UNKNOWN)
+    free = max(lane[link, LANE_FREE], lane[link, _banks(lane, link, which)])
     if queue[link, which, Q_DONE] > 0:
-        return max(lane[link, LANE_FREE], queue[link, which, Q_LAST])
+        return max(free, queue[link, which, Q_LAST])
     ready = queue[link, which, Q_READY]
     if ready == UNKNOWN:
         ready = _ready(bits, index, spans, steps, queue, lane, rate, link, which)
@@ -181,7 +192,7 @@ def _start_of(
     engines = lane.shape[1] - LANE_RING
     engine = lane[link, LANE_RING + lane[link, LANE_ISSUED] % engines]
     setup = lane[link, LANE_STORE_SETUP] if which == STORE else lane[link, LANE_SETUP]
-    return max(lane[link, LANE_FREE], max(ready, engine) + setup)
+    return max(free, max(ready, engine) + setup)
 
 
 @leaf
@@ -240,7 +251,8 @@ def serve(
     if queue[link, which, Q_DONE] == 0:
         spans[START, link, which, tile] = start
     piece = min(lane[link, LANE_BURST], whole - queue[link, which, Q_DONE])
-    duration = np.int64(np.ceil(float(piece) * rate[link, which]))
+    duration = np.int64(np.ceil(float(piece) * rate[LINK, link, which]))
+    banks = np.int64(np.ceil(float(piece) * rate[BANKS, link, which]))
     if lane[link, LANE_BUSY] == 0:
         duration += lane[link, LANE_COLD]
     least = duration
@@ -253,8 +265,9 @@ def serve(
         if which == STORE:
             duration = _taken(lane[link], least, duration)
     queue[link, which, Q_DONE] += piece
-    queue[link, which, Q_LAST] = start + duration
+    queue[link, which, Q_LAST] = start + max(duration, banks)
     lane[link, LANE_FREE] = start + duration
+    lane[link, _banks(lane, link, which)] = start + banks
     if queue[link, which, Q_DONE] == whole:
         _finish(link, which, whole, bits, index, spans, queue, lane)
 
