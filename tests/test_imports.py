@@ -74,6 +74,7 @@ MAY_IMPORT = {
     "torch": (
         "accelsim/graph/record*.py",
         "accelsim/graph/exported.py",
+        "accelsim/evaluate/benchmarks/*.py",
         "accelsim/evaluate/live.py",
         "accelsim/compress/*.py",
         "kernels/*/torch_ops.py",
@@ -81,6 +82,7 @@ MAY_IMPORT = {
     "transformers": (
         "accelsim/graph/record*.py",
         "accelsim/graph/zoo/configs.py",
+        "accelsim/evaluate/benchmarks/*.py",
         "accelsim/evaluate/live.py",
         "accelsim/compress/*.py",
     ),

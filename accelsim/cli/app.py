@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 from accelsim.cli import (
     compare,
     console,
+    evaluate,
     interrupts,
     predict,
     replay,
@@ -146,6 +147,7 @@ app.command()(compare.compare)
 app.command()(report.report)
 app.command()(validate.validate)
 app.command()(vectors.vectors)
+app.command()(evaluate.evaluate)
 app.command()(scalesim.scalesim)
 app.add_typer(specs.app, name="specs")
 app.add_typer(replay.app, name="replay")

@@ -1,0 +1,306 @@
+"""A model on benchmarks: plainly in torch, or with every op answered by a chip's kernels."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from accelsim.errors import InputError
+from accelsim.evaluate.benchmarks import load, offline, rows
+from accelsim.evaluate.benchmarks.catalog import Asked, Benchmark
+from accelsim.evaluate.benchmarks.journal import Answers, Journal
+from accelsim.evaluate.benchmarks.result import Evaluation, Group, task_result
+from accelsim.evaluate.benchmarks.sandbox import Sandbox
+from accelsim.evaluate.benchmarks.stock import Scored, StockTask
+from accelsim.evaluate.benchmarks.windows import Windows
+from accelsim.ids import content_id
+from accelsim.recipe.schema import Recipe
+from accelsim.sim.numerics import Mode, numerics_of
+from accelsim.spec.arch import ArchSpec
+from accelsim.version import __version__
+
+Progress = Callable[[str, int, int], None]
+
+#: Names of the arithmetic that items were answered in.
+TORCH, EXACT, FAST = "torch", "exact", "fast"
+#: Items of a task that are also answered exactly: one in so many, at least, and at most.
+_SAMPLES: Mapping[str, tuple[int, int, int]] = {"fast": (32, 8, 32), "sampled": (4, 50, 1 << 30)}
+#: Libraries that bits of scores may depend on.
+_VERSIONS = ("lm-eval", "torch", "transformers", "tokenizers", "nltk", "langdetect")
+
+
+class Suite(Protocol):
+    """A benchmark as a list of items."""
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """Which benchmark."""
+
+    @property
+    def order(self) -> Sequence[int]:
+        """Numbers of the items, in the order in which they are asked."""
+
+    def __len__(self) -> int:
+        """How many items there are."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How the items are put, for the result."""
+
+    def identity(self, number: int) -> dict[str, Any]:
+        """Return what tells an item from others."""
+
+    def ask(self, numbers: Sequence[int]) -> dict[int, Answers]:
+        """Let the model answer some items."""
+
+    def score(self, answers: Mapping[int, Answers]) -> dict[int, Scored]:
+        """Return what answered items gave."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """What answers the model's ops.
+
+    Attributes:
+        arch: the chip.
+        recipe: how the model is compressed.
+        mode: ``exact``, ``sampled`` or ``fast``.
+    """
+
+    arch: ArchSpec
+    recipe: Recipe
+    mode: Mode
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that a run depends on, found and checked before anything heavy is loaded.
+
+    Args:
+        folder: the model.
+        asked: the benchmarks.
+        data: their rows, by label.
+        chip: None: plain torch.
+        dtype: the type of numbers in plain torch.
+        allow_code: whether programs that the model writes may be run.
+    """
+
+    folder: load.ModelFolder
+    asked: Asked
+    data: Mapping[str, rows.Data]
+    chip: Chip | None
+    dtype: str
+    allow_code: bool
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What answers and scores depend on."""
+        chip, asked = self.chip, self.asked
+        return {
+            "model": self.folder.name,
+            "weights": self.folder.fingerprint,
+            "arch": None if chip is None else content_id(chip.arch.model_dump(mode="json")),
+            "recipe": None if chip is None else content_id(chip.recipe.model_dump(mode="json")),
+            "numerics_mode": None if chip is None else chip.mode,
+            "dtype": self.dtype,
+            "data": {label: data.fingerprint for label, data in self.data.items()},
+            "limit": asked.limit,
+            "num_fewshot": asked.num_fewshot,
+            "max_gen_toks": asked.max_gen_toks,
+            "chat": asked.chat,
+            "batch_size": asked.batch_size,
+            "versions": versions(),
+        }
+
+    @property
+    def id(self) -> str:
+        """The name of the run."""
+        return content_id(self.identity)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that scores may depend on."""
+    found = {name: importlib.metadata.version(name) for name in _VERSIONS}
+    return {"accelsim": __version__, **found}
+
+
+def plan(
+    model: str, asked: Asked, data: Path, chip: Chip | None, dtype: str, allow_code: bool
+) -> Plan:
+    """Find and check everything that a run needs.
+
+    Raises:
+        InputError: a model, data, a setting or a permission that is missing.
+        MissingExtraError: lm-eval or what it needs is not installed.
+    """
+    offline.require()
+    for name, value in (
+        ("limit", asked.limit), ("max-gen-toks", asked.max_gen_toks),
+        ("batch-size", asked.batch_size),
+    ):  # fmt: skip
+        if value is not None and value < 1:
+            raise InputError(f"--{name} is {value}; a whole number of at least 1 is needed")
+    if asked.num_fewshot is not None and asked.num_fewshot < 0:
+        raise InputError(f"--num-fewshot is {asked.num_fewshot}; a count is needed")
+    runs_code = [one.name for one in asked.benchmarks if one.runs_code]
+    if runs_code and not allow_code:
+        raise InputError(
+            f"{', '.join(runs_code)}: runs programs that the model wrote; they are run without a "
+            "network, within limits of time and memory, and still only when --allow-code is given"
+        )
+    folder = load.find(model)
+    if not data.is_dir():
+        raise InputError(f"{data}: no such folder of data")
+    found = {one.label: rows.read(one, data) for one in asked.benchmarks}
+    return Plan(folder, asked, found, chip, dtype, allow_code)
+
+
+def run(planned: Plan, journal_path: Path | None, progress: Progress) -> Evaluation:
+    """Ask the model, score its answers, and keep both.
+
+    Args:
+        planned: what to run.
+        journal_path: where answers are kept while the run goes on; None: nowhere.
+        progress: told what is being done, how much of it is done, and how much there is.
+
+    Raises:
+        InputError: a model or settings that do not fit the tasks.
+        RunError: values that leave the range of their format.
+    """
+    with offline.offline():
+        sandbox = Sandbox() if planned.allow_code else None
+        protections = None
+        if sandbox is not None and any(one.runs_code for one in planned.asked.benchmarks):
+            protections = dict(sandbox.protections)
+        lm = _language_model(planned)
+        suites = [_suite(one, planned, lm, sandbox) for one in planned.asked.benchmarks]
+        journal = Journal(journal_path, planned.identity)
+        answered = _answer(planned, lm, suites, journal, progress)
+        tasks, items = [], []
+        for suite in suites:
+            progress(f"{suite.benchmark.label}: scoring", 0, 1)
+            groups = [
+                Group(arithmetic, suite.score(answers), suite.identity)
+                for (label, arithmetic), answers in answered.items()
+                if label == suite.benchmark.label
+            ]
+            mode = None if planned.chip is None else planned.chip.mode
+            tasks.append(task_result(suite.benchmark, suite.settings, groups, mode))
+            items += [line for group in groups for line in group.lines(suite.benchmark)]
+        return Evaluation(_head(planned, protections), tuple(tasks), tuple(items))
+
+
+def _head(planned: Plan, protections: Mapping[str, str] | None) -> dict[str, Any]:
+    chip = planned.chip
+    tasks = {one.name for one in planned.asked.benchmarks}
+    return {
+        "schema_version": 1, "kind": "evaluation", "id": planned.id,
+        **planned.identity,
+        "arch": None if chip is None else chip.arch.name,
+        "recipe": None if chip is None else chip.recipe.name,
+        "signature": None if chip is None else numerics_of(chip.arch).signature,
+        "programs": protections,
+        "sentence_tables": offline.sentence_tables() if "ifeval" in tasks else None,
+    }  # fmt: skip
+
+
+def _language_model(planned: Plan) -> Any:
+    from lm_eval.models.huggingface import HFLM
+
+    from accelsim.evaluate.live import STORAGE
+
+    chip = planned.chip
+    dtype = planned.dtype
+    if chip is not None:
+        dtype = str(STORAGE[chip.recipe.storage]).removeprefix("torch.")
+    model, tokenizer = load.load(planned.folder, dtype)
+    if planned.asked.chat and not tokenizer.chat_template:
+        raise InputError(f"{planned.folder.path}: its tokenizer has no chat template")
+    try:
+        return HFLM(
+            pretrained=model, tokenizer=tokenizer, batch_size=planned.asked.batch_size,
+            backend="causal",
+        )  # fmt: skip
+    except (AssertionError, ValueError, AttributeError) as error:
+        raise InputError(f"{planned.folder.path}: lm-eval does not take it: {error}") from None
+
+
+def _suite(benchmark: Benchmark, planned: Plan, lm: Any, sandbox: Sandbox | None) -> Suite:
+    data = planned.data[benchmark.label]
+    if benchmark.window:
+        return Windows(benchmark, data, planned.asked, lm)
+    return StockTask(benchmark, data, planned.asked, lm, sandbox)
+
+
+def _answer(
+    planned: Plan, lm: Any, suites: Sequence[Suite], journal: Journal, progress: Progress
+) -> dict[tuple[str, str], dict[int, Answers]]:
+    """Return the answers to all items by task and arithmetic, asking what is not known yet."""
+    passes = _passes(planned.chip, suites)
+    found: dict[tuple[str, str], dict[int, Answers]] = {}
+    for arithmetic, wanted in passes:
+        with _arithmetic(planned, lm.model, arithmetic):
+            for suite, numbers in wanted:
+                label = suite.benchmark.label
+                found[label, arithmetic] = _ask(
+                    suite, arithmetic, numbers, planned.asked.batch_size, journal, progress
+                )  # fmt: skip
+    return found
+
+
+def _ask(
+    suite: Suite, arithmetic: str, numbers: Sequence[int], size: int, journal: Journal,
+    progress: Progress,
+) -> dict[int, Answers]:  # fmt: skip
+    """Answer items in chunks that are the same after an interruption."""
+    label, found = suite.benchmark.label, dict[int, Answers]()
+    what = f"{label} ({'torch' if arithmetic == TORCH else f'{arithmetic} numerics'})"
+    progress(what, 0, len(numbers))
+    for first in range(0, len(numbers), size):
+        chunk = numbers[first : first + size]
+        known = {number: journal.get(arithmetic, label, number) for number in chunk}
+        if any(answers is None for answers in known.values()):
+            fresh = suite.ask(chunk)
+            journal.put(arithmetic, label, fresh)
+            known = dict(fresh)
+        found |= {number: answers for number, answers in known.items() if answers is not None}
+        progress(what, len(found), len(numbers))
+    return {number: found[number] for number in sorted(found)}
+
+
+def _passes(
+    chip: Chip | None, suites: Sequence[Suite]
+) -> Iterable[tuple[str, list[tuple[Suite, list[int]]]]]:
+    """Return which items are answered in which arithmetic."""
+    every = [(suite, list(suite.order)) for suite in suites]
+    if chip is None:
+        return [(TORCH, every)]
+    if chip.mode == "exact":
+        return [(EXACT, every)]
+    return [(FAST, every), (EXACT, [(suite, _sample(suite, chip.mode)) for suite in suites])]
+
+
+def _sample(suite: Suite, mode: str) -> list[int]:
+    """Return items that are spread evenly over a task, in the order of the task."""
+    share, least, most = _SAMPLES[mode]
+    n = len(suite)
+    count = min(n, most, max(least, n // share))
+    chosen = {round(i * (n - 1) / max(count - 1, 1)) for i in range(count)}
+    return [number for number in suite.order if number in chosen]
+
+
+@contextmanager
+def _arithmetic(planned: Plan, module: Any, name: str) -> Iterator[None]:
+    """Let the model compute in an arithmetic."""
+    chip = planned.chip
+    if chip is None:
+        yield
+        return
+    from accelsim.evaluate.live import on_chip
+
+    with on_chip(module, chip.recipe, numerics_of(chip.arch, ideal=name == FAST)):
+        yield
