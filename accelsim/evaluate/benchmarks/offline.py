@@ -40,9 +40,18 @@ _ABBREVIATIONS = (
     "mr mrs ms dr prof rev gen sen rep gov capt cpt col lt sgt maj st jr sr messrs hon pres "
     "inc ltd co corp bros dept univ assn est "
     "jan feb mar apr jun jul aug sep sept oct nov dec "
-    "e.g i.e etc vs cf al viz ca approx fig no vol pp ed eds op cit "
+    "etc vs cf al viz ca approx vol pp ed eds op cit "
     "a.m p.m u.s u.k u.n u.s.a d.c ph.d b.a m.a b.c a.d "
     "ft oz lb min max ave blvd rd mt"
+)
+#: Words that are common and small within a sentence: with a capital letter they begin one, also
+#: behind an initial or an ellipsis.
+_SMALL_WORDS = (
+    "a about after all also an and any are as at be because before but by can does each "
+    "for from give had has have he her here his how however i if in include into is it its "
+    "let make many may more most my no not now of on one only or other our please she should since "
+    "so some such than that the their then there these they this those to under until use was we "
+    "what when where which while who why will with without would write you your"
 )
 
 
@@ -145,12 +154,14 @@ def sentence_tokenizer() -> Any:
     """Return NLTK's splitter (T. Kiss, J. Strunk, Computational Linguistics 32, 2006) on our table.
 
     The algorithm is part of the library, only what it learnt from newspapers is downloaded. Ours
-    knows abbreviations and nothing else.
+    knows abbreviations and common words and nothing else.
     """
-    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+    from nltk.tokenize.punkt import _ORTHO_LC, PunktParameters, PunktSentenceTokenizer
 
     known = PunktParameters()
     known.abbrev_types = set(_ABBREVIATIONS.split())
+    for word in _SMALL_WORDS.split():
+        known.add_ortho_context(word, _ORTHO_LC)
     return PunktSentenceTokenizer(known)
 
 

@@ -243,7 +243,7 @@ def _answer(
     passes = _passes(planned.chip, suites)
     found: dict[tuple[str, str], dict[int, Answers]] = {}
     for arithmetic, wanted in passes:
-        with _arithmetic(planned, lm.model, arithmetic):
+        with _arithmetic(planned, lm, arithmetic):
             for suite, numbers in wanted:
                 label = suite.benchmark.label
                 found[label, arithmetic] = _ask(
@@ -294,13 +294,38 @@ def _sample(suite: Suite, mode: str) -> list[int]:
 
 
 @contextmanager
-def _arithmetic(planned: Plan, module: Any, name: str) -> Iterator[None]:
+def _arithmetic(planned: Plan, lm: Any, name: str) -> Iterator[None]:
     """Let the model compute in an arithmetic."""
     chip = planned.chip
     if chip is None:
-        yield
+        with _fastest_device(lm):
+            yield
         return
+    from accelsim.evaluate.benchmarks.fake import can_fake, fake_quantized
     from accelsim.evaluate.live import on_chip
 
-    with on_chip(module, chip.recipe, numerics_of(chip.arch, ideal=name == FAST)):
+    if name == FAST and can_fake(lm.model, chip.recipe):
+        with _fastest_device(lm), fake_quantized(lm.model, chip.recipe):
+            yield
+        return
+    # What torch cannot round to is interpreted, its products in the host's own order.
+    with on_chip(lm.model, chip.recipe, numerics_of(chip.arch, ideal=name == FAST)):
         yield
+
+
+@contextmanager
+def _fastest_device(lm: Any) -> Iterator[None]:
+    """Run on a GPU while the context is open, where there is one."""
+    import torch
+
+    if not torch.cuda.is_available():
+        yield
+        return
+    before = lm._device
+    lm.model.to("cuda")
+    lm._device = torch.device("cuda")
+    try:
+        yield
+    finally:
+        lm.model.to(before)
+        lm._device = before
