@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from accelsim.cli import console, options
+from accelsim.cli import accuracy, console, options
 from accelsim.errors import InputError
 
-_SUBJECTS = ("kernels", "array", "dram", "mapping")
+_SUBJECTS = ("kernels", "array", "dram", "mapping", "accuracy")
 #: Of them, those whose values must be equal.
 _EQUAL = ("kernels", "array")
 _PICTURES = (".svg", ".png", ".pdf")
@@ -36,6 +36,11 @@ def validate(
         str | None,
         typer.Option("--plot", metavar="FILE", help="Draw predicted over measured, as SVG or PNG."),
     ] = None,
+    model: accuracy.Model = None,
+    arch: accuracy.Arch = None,
+    rows: accuracy.Rows = None,
+    limit: accuracy.Limit = None,
+    allow_code: accuracy.AllowCode = False,
     as_json: options.Json = False,
 ) -> None:
     """Compare what accelsim computes with what others did: exit 0 when every set passes."""
@@ -43,6 +48,9 @@ def validate(
     from accelsim.report.files import check_file, write_file
 
     options.choice("thing to validate", what, _SUBJECTS)
+    if what == "accuracy":
+        accuracy.validate_accuracy(model, data, arch, rows, limit, allow_code, as_json)
+        return
     if predict_only and as_json:
         raise InputError("--predict-only writes a CSV; --json goes with a comparison")
     _check_plot(what, plot)

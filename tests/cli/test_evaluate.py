@@ -135,3 +135,29 @@ def test_without_lm_eval_the_extra_is_named(
     found = cli(*command(data, "gsm8k"))
     assert found.code == 2
     assert "pip install 'accelsim[evaluate]'" in found.err
+
+
+def test_a_model_is_held_to_published_figures(
+    harness: None, cli: Cli, data: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    from tests.tiny import values
+
+    folder = tmp_path / "my-model"
+    shutil.copytree(values().folder, folder)
+    table = tmp_path / "accuracy.csv"
+    table.write_text(
+        "model,task,recipe,value,stderr,source\n"
+        "my-model,mmlu,bf16,30,40,card\nmy-model,mmlu,w8a8_int8,30,40,card\n"
+    )
+    asked = ("validate", "accuracy", "--model", str(folder), "--rows", str(data))
+    found = cli(*asked)
+    assert found.code == 2 and "--data FILE" in found.err
+    found = cli(*asked, "--data", str(table))
+    assert found.code == 2 and "recipe 'w8a8_int8' runs on a chip: give --arch" in found.err
+    found = cli(*asked, "--data", str(table), "--arch", "edge_npu", "--json")
+    assert found.code == 0, found.err
+    sets = json.loads(found.out)["sets"]
+    assert [one["name"] for one in sets] == ["mmlu/acc,none", "mmlu/acc,none/w8a8_int8"]
+    assert all(one["passed"] and one["rows"] == 6 for one in sets)

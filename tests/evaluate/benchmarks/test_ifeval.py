@@ -76,6 +76,6 @@ def test_unknown_instructions_are_refused(data: Path, tmp_path: Path) -> None:
     path.write_text(text.replace("punctuation:no_comma", "punctuation:no_coma"))
     with (
         offline.offline(),
-        pytest.raises(InputError, match="no checker for .* punctuation:no_coma"),
+        pytest.raises(InputError, match=r"no checker for .* punctuation:no_coma"),
     ):
         task(tmp_path)
