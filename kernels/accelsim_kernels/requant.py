@@ -62,7 +62,7 @@ class Rule:
 
 #: TensorFlow Lite's reference kernels.
 _TFLITE = "TensorFlow Lite, kernels/internal/common.cc, MultiplyByQuantizedMultiplier"
-_TOSA = "TOSA specification 0.60, 1.9, apply_scale_32"
+_TOSA = "TOSA specification, apply_scale_32 (recalled)"
 RULES: Mapping[str, Rule] = {
     rule.name: rule
     for rule in (
