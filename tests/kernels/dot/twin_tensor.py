@@ -81,10 +81,9 @@ def _round(total: Fraction, made: Arithmetic) -> int:
         code = (2 * bias + 1) << fraction
     else:
         code = int(value / Fraction(2) ** (least - fraction))
-        while code >= 2 ** (fraction + 1):  # a binade up has twice the step
+        if code >= 2 ** (fraction + 1):  # in units of subnormal numbers: make it exponent, fraction
             shift = code.bit_length() - fraction - 1
             code = (shift << fraction) + (code >> shift)
-            break
     return sign << width | code if code else 0
 
 
@@ -99,8 +98,8 @@ def _fused(terms: Sequence[Number], exponents: Sequence[int], made: Arithmetic) 
         return _NAN[made.spill] if math.isnan(total) else infinite | int(total < 0) << width
     top = max(exponents)
     grain = Fraction(2) ** (made.fraction_bits - top)
-    total = sum(math.trunc(x.s * Fraction(2) ** x.e * grain) for x in terms)
-    return _round(total / grain, made)
+    whole = sum(math.trunc(x.s * Fraction(2) ** x.e * grain) for x in terms)
+    return _round(whole / grain, made)
 
 
 def dot(
