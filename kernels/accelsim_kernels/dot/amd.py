@@ -10,13 +10,21 @@ from accelsim_kernels.dot.values import codes_of, numbers
 
 __all__ = ["run_exact_sum", "run_floored", "run_floored_halves", "run_flushed_pairs"]
 
-#: Largest exponent of operands whose products are exact in binary32 whatever they are.
-_NARROW = 15
+#: Fewest fraction bits: those of an accumulator in FP32.
+_FEWEST = 23
 
 
 def run_flushed_pairs(product: Product) -> None:
-    """CDNA2; K is filled with zeros to whole groups of 2 or 4."""
+    """CDNA2; K is filled with zeros to whole groups of 2 or 4.
+
+    Raises:
+        ValueError: another group, or an instruction that no whole number of groups fills.
+    """
     rule = product.arithmetic
+    if rule.chunk not in (2, 4):
+        raise ValueError(f"chunk is {rule.chunk}; {rule.unit} takes 2 or 4")
+    if rule.step % rule.chunk:
+        raise ValueError(f"step is {rule.step}; {rule.unit} takes multiples of its chunk")
     least = (product.a_format.least_exponent, product.b_format.least_exponent)
     a, b = numbers(product.a, product.a_format), numbers(product.b, product.b_format)
     c = numbers(product.out, product.c_format)
@@ -35,8 +43,14 @@ def run_floored_halves(product: Product) -> None:
 
 def _run_floored(product: Product, halves: int) -> None:
     rule, formats = product.arithmetic, (product.a_format, product.b_format)
-    narrow = all(one.least_exponent >= -_NARROW for one in formats)
-    unit = Floored(rule.chunk, halves, rule.fraction_bits, narrow)
+    # Products are below 4, c is below 2, and their sum stays within 32 bits.
+    most = (rule.chunk * 4 + 2) << rule.fraction_bits
+    if rule.chunk < 1 or not rule.fraction_bits >= _FEWEST or most > 1 << 31:
+        raise ValueError(
+            f"chunk is {rule.chunk}, fraction_bits is {rule.fraction_bits}; {rule.unit} takes "
+            f"{_FEWEST} bits or more, with (4 chunk + 2) 2^bits up to 2^31"
+        )
+    unit = Floored(rule.chunk, halves, rule.fraction_bits)
     a, b = numbers(product.a, formats[0]), numbers(product.b, formats[1])
     c = numbers(product.out, product.c_format)
     least = (formats[0].least_exponent, formats[1].least_exponent)

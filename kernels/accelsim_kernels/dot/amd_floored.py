@@ -20,72 +20,38 @@ of negated operands is not the negated result. Source: arXiv 2511.10909; mmasim 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from accelsim_kernels.dot.amd_lanes import add_floored
 from accelsim_kernels.dot.amd_layout import (
-    UNROLL,
+    LEAST,
+    ZERO,
     Chunks,
     Side,
     columns_of,
+    exponent_of,
     rows_of,
 )
-from accelsim_kernels.dot.serial_tiles import BLOCK, COLUMNS, in_threads, read_tile, write_tile
+from accelsim_kernels.dot.lanes import COLUMNS, ROWS, cut_sums, highest
+from accelsim_kernels.dot.serial_tiles import BLOCK, in_threads, read_tile, write_tile
 from accelsim_kernels.fused import bits_of, bits_of_double, double_of, float_of
 from accelsim_kernels.jit import DOOR, kernel, leaf
 
 Float32 = npt.NDArray[np.float32]
+Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
-Int16 = npt.NDArray[np.int16]
 
+#: Sums of a tile.
+_SUMS = ROWS * COLUMNS
 #: Fraction bits to which the sum with the accumulator is floored.
 SUM_BITS = 31
 #: Exponent of a sum without any product but zeros.
 _NOTHING = -999
 #: Exponent by which NaN and infinity in c are dropped, as mmasim has it; silicon was not asked.
 _SPECIAL = -1
-
-
-@DOOR.inner
-def _largest(ea: Int16, eb: Int16, tops: Int16) -> None:
-    """Find the largest exponent of a product, for 64 columns."""
-    for j in range(COLUMNS):
-        tops[j] = np.int16(-8000)
-    for k in range(0, ea.size, UNROLL):
-        e0, e1, e2, e3 = ea[k], ea[k + 1], ea[k + 2], ea[k + 3]
-        for j in range(COLUMNS):
-            left = max(np.int16(e0 + eb[k, j]), np.int16(e1 + eb[k + 1, j]))
-            right = max(np.int16(e2 + eb[k + 2, j]), np.int16(e3 + eb[k + 3, j]))
-            tops[j] = max(tops[j], max(left, right))
-
-
-@DOOR.inner
-def _power(exponent: np.int32) -> np.float32:
-    """Return ``2^exponent``; zeros, whose exponent is far below, need no more than a number."""
-    return float_of(np.uint32(max(exponent, np.int32(-64)) + np.int32(127)) << np.uint32(23))
-
-
-@DOOR.inner
-def _narrow(a: Float32, b: Float32, scales: Float32, sums: Int32) -> None:
-    """Sum products of numbers, each exact in binary32, cut toward zero, for 64 columns."""
-    for k in range(0, a.size, UNROLL):
-        a0, a1, a2, a3 = a[k], a[k + 1], a[k + 2], a[k + 3]
-        for j in range(COLUMNS):
-            left = np.int32(a0 * b[k, j] * scales[j]) + np.int32(a1 * b[k + 1, j] * scales[j])
-            right = np.int32(a2 * b[k + 2, j] * scales[j]) + np.int32(a3 * b[k + 3, j] * scales[j])
-            sums[j] += np.int32(left + right)
-
-
-@DOOR.inner
-def _wide(a: Float32, ea: Int16, b: Float32, eb: Int16, lifts: Int32, sums: Int32) -> None:
-    """The same of parts, where products of numbers would leave the range of binary32."""
-    for k in range(a.size):
-        own = np.int32(ea[k])
-        for j in range(COLUMNS):
-            power = np.int32(np.int32(own + eb[k, j]) + lifts[j])
-            sums[j] += np.int32(a[k] * b[k, j] * _power(power))
 
 
 @DOOR.inner
@@ -114,99 +80,6 @@ def _added(total: np.int32, top: np.int32, c: np.float32, bits: int, drop: bool)
     return c if special and not dropped else np.float32(floored * unit)
 
 
-@DOOR.inner
-def _halved(sums: Int32, tops: Int16, j: int, halves: int) -> tuple[np.int32, np.int32]:
-    """Return the sum of both halves and its exponent."""
-    first, top = sums[j], np.int32(tops[j])
-    if halves == 2:
-        other = np.int32(tops[COLUMNS + j])
-        high = max(top, other)
-        first = first >> min(np.int32(high - top), np.int32(31))
-        first += sums[COLUMNS + j] >> min(np.int32(high - other), np.int32(31))
-        top = high
-    return np.int32(first), np.int32(_NOTHING) if top < np.int32(-900) else top
-
-
-@leaf
-def _special(a: Float32, ea: Int16, b: Float32, eb: Int16, j: int, c: np.float32) -> np.float32:
-    """Return the NaN or infinity that a chunk gives; 0 where it gives neither."""
-    total = np.float32(0)
-    for k in range(a.size):
-        product = np.float32(a[k] * b[k, j])
-        exponent = np.int32(ea[k]) + np.int32(eb[k, j]) + np.int32(abs(product) >= np.float32(2))
-        if exponent >= np.int32(128):
-            product *= np.float32(np.inf)
-        if not np.isfinite(product):
-            total += product
-    return total if np.isfinite(c) else np.float32(total + c)
-
-
-class _Room(NamedTuple):
-    """Room for one row and one chunk: of each half, exponents and sums of 64 columns."""
-
-    tops: Int16
-    sums: Int32
-    lifts: Int32
-    scales: Float32
-    fixed: Float32
-
-
-@leaf
-def _chunk(
-    a: Side, b: Side, row: int, panel: int, number: int, rule: Any, room: _Room, acc: Float32
-) -> None:
-    """Run one chunk of one row over 64 columns."""
-    halves, lanes, bits, narrow = rule
-    start = number * halves * lanes
-    stop = start + halves * lanes
-    flagged = a.tops[row, number] + b.tops[panel, number] >= np.int32(127)
-    if flagged:
-        for j in range(COLUMNS):
-            room.fixed[j] = _special(
-                a.parts[row, start:stop], a.exponents[row, start:stop],
-                b.parts[panel, start:stop], b.exponents[panel, start:stop], j, acc[j],
-            )  # fmt: skip
-    for half in range(halves):
-        low = start + half * lanes
-        high, left = low + lanes, half * COLUMNS
-        tops, sums = room.tops[left : left + COLUMNS], room.sums[left : left + COLUMNS]
-        _largest(a.exponents[row, low:high], b.exponents[panel, low:high], tops)
-        for j in range(COLUMNS):
-            sums[j] = np.int32(0)
-            room.lifts[j] = np.int32(np.int32(bits) - max(np.int32(tops[j]), np.int32(-900)))
-            room.scales[j] = _power(min(room.lifts[j], np.int32(127)))
-        if narrow:
-            _narrow(a.parts[row, low:high], b.parts[panel, low:high], room.scales, sums)
-        else:
-            _wide(
-                a.parts[row, low:high], a.exponents[row, low:high],
-                b.parts[panel, low:high], b.exponents[panel, low:high], room.lifts, sums,
-            )  # fmt: skip
-    for j in range(COLUMNS):
-        total, top = _halved(room.sums, room.tops, j, halves)
-        acc[j] = _added(total, top, acc[j], bits, halves == 2)
-    if flagged:
-        for j in range(COLUMNS):
-            acc[j] = room.fixed[j] if not np.isfinite(room.fixed[j]) else acc[j]
-
-
-@kernel
-def _floored(a: Side, b: Side, rule: Any, out: Float32, first: int, last: int) -> None:
-    room = _Room(
-        np.zeros(2 * COLUMNS, np.int16), np.zeros(2 * COLUMNS, np.int32),
-        np.zeros(COLUMNS, np.int32), np.zeros(COLUMNS, np.float32), np.zeros(COLUMNS, np.float32),
-    )  # fmt: skip
-    acc = np.zeros((BLOCK, COLUMNS), np.float32)
-    for block in range(first, last, BLOCK):
-        rows = min(BLOCK, last - block)
-        for panel in range(b.parts.shape[0]):
-            read_tile(out, block, panel * COLUMNS, acc)
-            for number in range(a.tops.shape[1]):
-                for i in range(rows):
-                    _chunk(a, b, block + i, panel, number, rule, room, acc[i])
-            write_tile(acc, rows, out, block, panel * COLUMNS)
-
-
 @dataclass(frozen=True)
 class Floored:
     """A unit.
@@ -215,13 +88,194 @@ class Floored:
         chunk: products of a chunk.
         halves: 1, or 2 where even and odd places are summed apart.
         bits: fraction bits of aligned products.
-        narrow: products of two numbers are exact in binary32.
     """
 
     chunk: int
     halves: int
     bits: int
-    narrow: bool
+
+
+class _Room(NamedTuple):
+    """Room for a tile of two rows by 64 columns, halves one after the other."""
+
+    relative: Int8
+    scales: Float32
+    sums: Int32
+    tops: Int32
+    fixed: Float32
+    made: Float32
+
+
+@DOOR.inner
+def _halved(room: _Room, i: int) -> tuple[np.int32, np.int32]:
+    """Return the sum of both halves and its exponent."""
+    one, other = room.tops[i], room.tops[_SUMS + i]
+    top = max(one, other)
+    first = room.sums[i] >> min(np.int32(top - one), np.int32(31))
+    second = room.sums[_SUMS + i] >> min(np.int32(top - other), np.int32(31))
+    return np.int32(first + second), top
+
+
+@leaf
+def _one(
+    a: Float32, b: Float32, least: tuple[int, int], start: int, rule: tuple[int, int, int, int]
+) -> tuple[np.int32, np.int32, np.float64]:
+    """Sum one half of a chunk of one row and column.
+
+    Returns:
+        The sum, its exponent, and the NaN or infinity that stands in its place (else 0).
+    """
+    chunk, halves, _, bits = rule
+    special, top = 0.0, np.int32(_NOTHING)
+    stop = min(a.size, start - start % chunk + chunk)
+    for k in range(start, stop, halves):
+        product = np.float64(a[k]) * np.float64(b[k])
+        if not abs(product) < 2.0**128:
+            special += product * np.inf
+        elif product != 0.0:
+            exponent = exponent_of(a[k], least[0]) + exponent_of(b[k], least[1])
+            top = max(top, np.int32(exponent))
+    total = np.int32(0)
+    scale = double_of(np.int64(np.int32(1023 + bits) - top) << np.int64(52))
+    for k in range(start, stop, halves):
+        if special == 0.0 and top != np.int32(_NOTHING):
+            total += np.int32(np.float64(a[k]) * np.float64(b[k]) * scale)
+    return total, top, special
+
+
+@leaf
+def _fix(
+    a: Side, b: Side, tile: tuple[int, int, int], rule: tuple[int, int, int, int],
+    least: tuple[int, int], room: _Room, acc: Float32,
+) -> None:  # fmt: skip
+    """Compute the sums of a tile that relative exponents do not tell, one by one."""
+    row, column, number = tile
+    chunk, halves = rule[0], rule[1]
+    for i in range(_SUMS):
+        room.fixed[i] = np.float32(0)
+        m, n = row + i // COLUMNS, column + i % COLUMNS
+        if m >= a.given.shape[0] or n >= b.given.shape[0]:
+            continue
+        special = 0.0
+        for half in range(halves):
+            place = half * _SUMS + i
+            total, top, wrong = _one(a.given[m], b.given[n], least, number * chunk + half, rule)
+            room.sums[place], room.tops[place] = total, top
+            special += wrong
+        if special != 0.0:
+            c = acc[i]
+            room.fixed[i] = np.float32(special) if np.isfinite(c) else np.float32(special + c)
+
+
+@DOOR.inner
+def _heights(
+    relative: Int8, own: np.int32, bases: Int32, bits: int, tops: Int32, scales: Float32
+) -> np.int32:
+    """Turn largest relative exponents into exponents and scales; 1 where one may be wrong."""
+    unknown = np.int32(0)
+    for j in range(COLUMNS):
+        high = np.int32(relative[j])
+        unknown |= np.int32((high <= np.int32(LEAST)) & (high > np.int32(ZERO)))
+        top = np.int32(np.int32(own + bases[j]) + high)
+        tops[j] = top if high > np.int32(ZERO) else np.int32(_NOTHING)
+        power = np.int32(np.int32(127 + bits) - max(high, np.int32(ZERO)))
+        scales[j] = float_of(np.uint32(power) << np.uint32(23))
+    return unknown
+
+
+@DOOR.inner
+def _align(
+    a: Side, b: Side, tile: tuple[int, int, int], half: int, rule: tuple[int, int, int, int],
+    room: _Room,
+) -> bool:  # fmt: skip
+    """Sum one half of a chunk; tell whether some sums are not told by relative exponents."""
+    row, column, number = tile
+    _, halves, lanes, bits = rule
+    pair, panel = row // ROWS, column // COLUMNS
+    start = (number * halves + half) * lanes
+    at_a = (pair * a.numbers.shape[1] + start) * ROWS
+    at_b = (panel * b.numbers.shape[1] + start) * COLUMNS
+    relative, sums = room.relative, room.sums[half * _SUMS :]
+    tops = room.tops[half * _SUMS :]
+    highest(relative, a.exponents, b.exponents, at_a, at_b, lanes)
+    unknown = np.int32(0)
+    bases = b.tops[number]
+    for r in range(ROWS):
+        own, left = a.tops[number, row + r], r * COLUMNS
+        unknown |= _heights(
+            relative[left : left + COLUMNS], own, bases[column : column + COLUMNS], bits,
+            tops[left : left + COLUMNS], room.scales[left : left + COLUMNS],
+        )  # fmt: skip
+    cut_sums(sums, room.scales, a.numbers, b.numbers, at_a, at_b, lanes)
+    return unknown != np.int32(0)
+
+
+@DOOR.inner
+def _largest(x: Int32) -> np.int32:
+    top = x[0]
+    for i in range(x.size):
+        top = max(top, x[i])
+    return top
+
+
+@DOOR.inner
+def _add(room: _Room, halves: int, bits: int, acc: Float32) -> None:
+    """Add the sums of a tile to its accumulators."""
+    if add_floored(room.made, acc, room.sums, room.tops, halves, bits, _SUMS) == 0:
+        for i in range(_SUMS):
+            acc[i] = room.made[i]
+        return
+    if halves == 2:
+        for i in range(_SUMS):
+            total, top = _halved(room, i)
+            acc[i] = _added(total, top, acc[i], bits, True)
+    else:
+        for i in range(_SUMS):
+            acc[i] = _added(room.sums[i], room.tops[i], acc[i], bits, False)
+
+
+@DOOR.inner
+def _chunk(
+    a: Side, b: Side, tile: tuple[int, int, int], rule: tuple[int, int, int, int],
+    least: tuple[int, int], room: _Room, acc: Float32,
+) -> None:  # fmt: skip
+    """Run one chunk over two rows and 64 columns."""
+    row, column, number = tile
+    halves, bits = rule[1], rule[3]
+    wrong = _largest(a.tops[number, row : row + ROWS]) + _largest(
+        b.tops[number, column : column + COLUMNS]
+    ) >= np.int32(127)
+    for half in range(halves):
+        wrong |= _align(a, b, tile, half, rule, room)
+    if wrong:
+        _fix(a, b, tile, rule, least, room, acc)
+    _add(room, halves, bits, acc)
+    if wrong:
+        for i in range(_SUMS):
+            acc[i] = acc[i] if np.isfinite(room.fixed[i]) else room.fixed[i]
+
+
+@kernel
+def _floored(
+    a: Side, b: Side, rule: tuple[int, int, int, int], least: tuple[int, int], out: Float32,
+    first: int, last: int,
+) -> None:  # fmt: skip
+    room = _Room(
+        np.zeros(_SUMS, np.int8), np.zeros(_SUMS, np.float32), np.zeros(2 * _SUMS, np.int32),
+        np.zeros(2 * _SUMS, np.int32), np.zeros(_SUMS, np.float32),
+        np.zeros(_SUMS, np.float32),
+    )  # fmt: skip
+    acc = np.zeros((BLOCK, COLUMNS), np.float32)
+    flat = acc.reshape(-1)
+    for block in range(first, last, BLOCK):
+        rows = min(BLOCK, last - block)
+        for column in range(0, out.shape[1], COLUMNS):
+            read_tile(out, block, column, acc)
+            for number in range(a.tops.shape[0]):
+                for i in range(0, rows, ROWS):
+                    tile = (block + i, column, number)
+                    _chunk(a, b, tile, rule, least, room, flat[i * COLUMNS : i * COLUMNS + _SUMS])
+            write_tile(acc, rows, out, block, column)
 
 
 def floored(a: Float32, b: Float32, c: Float32, least: tuple[int, int], unit: Floored) -> Float32:
@@ -235,9 +289,13 @@ def floored(a: Float32, b: Float32, c: Float32, least: tuple[int, int], unit: Fl
         unit: the rule.
     """
     cut = Chunks(a.shape[1], unit.chunk, unit.halves)
-    left = rows_of(a, least[0], cut, unit.narrow)
-    right = columns_of(b, least[1], cut, unit.narrow)
-    out = c.copy()
-    rule = (unit.halves, cut.lanes, unit.bits, unit.narrow)
-    in_threads(lambda first, last: _floored(left, right, rule, out, first, last), out, cut.length)
+    left, right = rows_of(a, least[0], cut), columns_of(b, least[1], cut)
+    out, rule = c.copy(), (unit.chunk, unit.halves, cut.lanes, unit.bits)
+
+    def run(first: int, last: int) -> None:
+        # Two rows at a time: a thread begins with an even one.
+        first, last = -(-first // ROWS) * ROWS, -(-last // ROWS) * ROWS
+        _floored(left, right, rule, least, out, first, min(last, len(out)))
+
+    in_threads(run, out, cut.length)
     return out

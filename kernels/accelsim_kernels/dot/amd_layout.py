@@ -1,8 +1,10 @@
-"""Operands of aligned sums, taken apart into parts and exponents and laid out for vectors.
+"""Operands of aligned sums, laid out for the loops of ``lanes``: numbers relative to their chunk.
 
-``x = part * 2^exponent``, where the exponent of a subnormal number is the least of its format. K is
-laid out in chunks, a chunk in halves (even and odd places) where the unit has them, and every half
-is filled with zeros to a multiple of four. Zeros never decide an alignment.
+``x = s * 2^e``, where the exponent of a subnormal number is the least of its format. The largest
+exponent of every row or column and chunk is kept apart, and numbers are stored relative to it. So
+products stay within binary32 whatever the format, and exponents within a byte. K is laid out in
+chunks, a chunk in halves (even and odd places) where the unit has them. Places that are missing
+are zeros, which never decide an alignment.
 """
 
 from __future__ import annotations
@@ -13,20 +15,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from accelsim_kernels.dot.serial_tiles import COLUMNS
+from accelsim_kernels.dot.lanes import COLUMNS, ROWS
 from accelsim_kernels.fused import bits_of, float_of
 from accelsim_kernels.jit import leaf
 
 Float32 = npt.NDArray[np.float32]
+Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
-Int16 = npt.NDArray[np.int16]
 
-#: Exponent of a zero: with any other one, the sum is below the exponent of every product.
-ZERO = -4000
-#: Counts as the largest exponent of a chunk that holds NaN or infinity.
-SPECIAL = 20000
-#: Products that an inner loop takes at once.
-UNROLL = 4
+#: Relative exponent of zero: its sum with any other is below every sum of two that are not zero.
+ZERO = -64
+#: Smaller relative exponents are raised to this; a largest sum above it is exact all the same.
+LEAST = -31
+#: The largest exponent of a chunk of zeros, and of one with NaN or infinity.
+NOTHING, SPECIAL = -4000, 20000
 
 
 @dataclass(frozen=True)
@@ -50,110 +52,95 @@ class Chunks:
 
     @property
     def lanes(self) -> int:
-        """Places of a half, zeros included."""
-        return -(-self.chunk // (self.halves * UNROLL)) * UNROLL
+        """Places of a half."""
+        return -(-self.chunk // self.halves)
 
     @property
     def places(self) -> int:
-        """Places along K, zeros included."""
+        """Places along K."""
         return self.count * self.halves * self.lanes
 
 
 @leaf
-def _place(k: int, chunk: int, halves: int, lanes: int) -> int:
-    """Return where a product of K is laid out."""
-    number, inside = k // chunk, k % chunk
-    return (number * halves + inside % halves) * lanes + inside // halves
-
-
-@leaf
-def _exponent(x: np.float32, least: int) -> np.int32:
+def exponent_of(x: np.float32, least: int) -> np.int32:
+    """Return the exponent of a number that is not zero; of NaN and infinity 128."""
     field = np.int32((bits_of(x) >> np.uint32(23)) & np.uint32(255))
     return max(np.int32(field - np.int32(127)), np.int32(least))
 
 
 @leaf
-def _part(x: np.float32, exponent: np.int32) -> np.float32:
-    # In two steps: the inverse of 2^127 is no normal number.
-    half = np.int32(exponent >> np.int32(1))
-    first = float_of(np.uint32(np.int32(127) - half) << np.uint32(23))
-    rest = float_of(np.uint32(np.int32(127) - exponent + half) << np.uint32(23))
-    return x * first * rest
-
-
-@leaf
-def _rows(
-    x: Float32, least: int, chunk: int, halves: int, lanes: int, narrow: bool, parts: Float32,
-    exponents: Int16, tops: Int32,
-) -> None:  # fmt: skip
+def _tops(x: Float32, least: int, chunk: int, tops: Int32) -> None:
+    """Find the largest exponent of every row and chunk."""
     for i in range(x.shape[0]):
-        for k in range(x.shape[1]):
-            value, place = x[i, k], _place(k, chunk, halves, lanes)
-            exponent = _exponent(value, least)
-            if value != value or abs(value) == np.float32(np.inf):
-                tops[i, k // chunk] = SPECIAL
-            if value != np.float32(0):
-                tops[i, k // chunk] = max(tops[i, k // chunk], exponent)
-                exponents[i, place] = min(exponent, np.int32(127))
-            parts[i, place] = value if narrow else _part(value, exponent)
+        for number in range(tops.shape[0]):
+            top = np.int32(NOTHING)
+            for k in range(number * chunk, min(x.shape[1], (number + 1) * chunk)):
+                found = exponent_of(x[i, k], least)
+                top = max(top, found if x[i, k] != np.float32(0) else np.int32(NOTHING))
+            tops[number, i] = top if top < np.int32(128) else np.int32(SPECIAL)
 
 
 @leaf
-def _columns(
-    x: Float32, least: int, chunk: int, halves: int, lanes: int, narrow: bool, parts: Float32,
-    exponents: Int16, tops: Int32,
+def _lay(
+    x: Float32, least: int, cut: tuple[int, int, int], tops: Int32, numbers: Float32,
+    exponents: Int8,
 ) -> None:  # fmt: skip
-    for j in range(x.shape[0]):
-        panel, column = j // COLUMNS, j % COLUMNS
-        for k in range(x.shape[1]):
-            value, place = x[j, k], _place(k, chunk, halves, lanes)
-            exponent = _exponent(value, least)
-            if value != value or abs(value) == np.float32(np.inf):
-                tops[panel, k // chunk] = SPECIAL
-            if value != np.float32(0):
-                tops[panel, k // chunk] = max(tops[panel, k // chunk], exponent)
-                exponents[panel, place, column] = min(exponent, np.int32(127))
-            parts[panel, place, column] = value if narrow else _part(value, exponent)
+    """Lay out rows in groups of as many as the last axis has."""
+    chunk, halves, lanes = cut
+    width = numbers.shape[2]
+    for i in range(x.shape[0]):
+        group, lane = i // width, i % width
+        for number in range(tops.shape[0]):
+            top = tops[number, i]
+            if top == np.int32(SPECIAL) or top == np.int32(NOTHING):
+                continue
+            # In two steps: the inverse of 2^127 is no normal number.
+            half = np.int32(top >> np.int32(1))
+            first = float_of(np.uint32(np.int32(127) - half) << np.uint32(23))
+            rest = float_of(np.uint32(np.int32(127) - top + half) << np.uint32(23))
+            start = number * chunk
+            for k in range(start, min(x.shape[1], start + chunk)):
+                inside = k - start
+                place = (number * halves + inside % halves) * lanes + inside // halves
+                numbers[group, place, lane] = x[i, k] * first * rest
+                down = max(np.int32(exponent_of(x[i, k], least) - top), np.int32(LEAST))
+                zero = x[i, k] == np.float32(0)
+                exponents[group, place, lane] = np.int32(ZERO) if zero else down
 
 
 class Side(NamedTuple):
     """One operand.
 
     Attributes:
-        parts: ``[rows, places]``, or ``[panels, places, 64]``.
-        exponents: the same shape.
-        tops: the largest exponent of every chunk, ``[rows or panels, chunks]``.
+        given: the numbers as they are, ``[rows, K]``.
+        numbers: relative ones ``[groups, places, rows of a group]``; what is missing is zero.
+        exponents: relative ones, of the same shape: int8, or that byte four times in an int32.
+        tops: the largest exponents ``[chunks, rows]``.
     """
 
-    parts: Float32
-    exponents: Int16
+    given: Float32
+    numbers: Float32
+    exponents: npt.NDArray[np.int8] | npt.NDArray[np.int32]
     tops: Int32
 
 
-def rows_of(x: Float32, least: int, cut: Chunks, narrow: bool) -> Side:
-    """Lay out ``[m, K]`` numbers.
-
-    Args:
-        x: numbers.
-        least: exponent of subnormal numbers of their format.
-        cut: how K is cut.
-        narrow: products of two numbers are exact in binary32; parts are then the numbers.
-    """
-    side = _empty((len(x), cut.places), cut)
-    _rows(x, least, cut.chunk, cut.halves, cut.lanes, narrow, *side)
-    return side
+def rows_of(x: Float32, least: int, cut: Chunks) -> Side:
+    """Lay out ``[m, K]`` numbers in pairs of rows; ``least``: exponent of subnormal numbers."""
+    side = _side(x, least, cut, ROWS)
+    spread = side.exponents.view(np.uint8).astype(np.uint32) * np.uint32(0x01010101)
+    return side._replace(exponents=spread.view(np.int32))
 
 
-def columns_of(x: Float32, least: int, cut: Chunks, narrow: bool) -> Side:
+def columns_of(x: Float32, least: int, cut: Chunks) -> Side:
     """Lay out ``[n, K]`` numbers, 64 columns side by side."""
-    side = _empty((-(-len(x) // COLUMNS), cut.places, COLUMNS), cut)
-    _columns(x, least, cut.chunk, cut.halves, cut.lanes, narrow, *side)
-    return side
+    return _side(x, least, cut, COLUMNS)
 
 
-def _empty(shape: tuple[int, ...], cut: Chunks) -> Side:
-    return Side(
-        np.zeros(shape, np.float32),
-        np.full(shape, ZERO, np.int16),
-        np.full((shape[0], cut.count), 2 * ZERO, np.int32),
-    )
+def _side(x: Float32, least: int, cut: Chunks, width: int) -> Side:
+    groups = -(-len(x) // width)
+    shape = (groups, cut.places, width)
+    tops = np.full((cut.count, groups * width), NOTHING, np.int32)
+    numbers, exponents = np.zeros(shape, np.float32), np.full(shape, ZERO, np.int8)
+    _tops(x, least, cut.chunk, tops)
+    _lay(x, least, (cut.chunk, cut.halves, cut.lanes), tops, numbers, exponents)
+    return Side(x, numbers, exponents, tops)

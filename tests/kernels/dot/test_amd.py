@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accelsim_kernels.dot import amd_floored
+from accelsim_kernels.dot.lanes import COLUMNS, ROWS
 from accelsim_kernels.formats import format_of
 from accelsim_kernels.presets import PRESETS
 from tests.kernels.dot import twins_units as twins
@@ -19,9 +22,9 @@ from tests.kernels.dot.operands import Array, codes, run, same_class, values
 from tests.kernels.support import SEEDS
 
 FNUZ = ("fp8_e4m3fnuz", "fp8_e5m2fnuz")
-ROWS = [row for row in PRESETS.values() if row.name.startswith("cdna")]
+CDNA = [row for row in PRESETS.values() if row.name.startswith("cdna")]
 #: Units that fractions follow.
-FLOATS = [row for row in ROWS if row.accumulator == "fp32"]
+FLOATS = [row for row in CDNA if row.accumulator == "fp32"]
 
 
 def twin(rule: Any, a: Array, b: Array, c: Array, formats: tuple[str, str]) -> Array:
@@ -67,7 +70,7 @@ def test_every_pair_of_fp8_codes(formats: tuple[str, str]) -> None:
     assert same_class(found, np.array(products, np.float32).view(np.uint32), "fp32")
 
 
-@pytest.mark.parametrize("rule", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("rule", CDNA, ids=lambda row: row.name)
 def test_cutting_m_and_n_changes_nothing(rule: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     names = (rule.operands or (rule.accumulator,))[:1] * 2
     a, b = codes(1, names[0], 101, 37, spread=9), codes(2, names[1], 70, 37, spread=9)
@@ -82,7 +85,7 @@ def test_cutting_m_and_n_changes_nothing(rule: Any, monkeypatch: pytest.MonkeyPa
     assert np.array_equal(np.concatenate(columns, axis=1), whole)
 
 
-@pytest.mark.parametrize("rule", ROWS, ids=lambda row: row.name)
+@pytest.mark.parametrize("rule", CDNA, ids=lambda row: row.name)
 def test_k_is_a_chain_of_instructions(rule: Any) -> None:
     # Where an instruction ends at a whole chunk, its result is the next one's accumulator.
     step = rule.step or rule.chunk
@@ -119,6 +122,46 @@ def test_floors_are_not_symmetric() -> None:
     low = np.array([[0x80000001]], np.uint32)
     assert run(rule, one, one, low)[0, 0] == 0x3F7FFFFF  # c is floored to -2^-24
     assert run(rule, one, one, low & 0x7FFFFFFF)[0, 0] == 0x3F800000
+
+
+@pytest.mark.parametrize("halves", [1, 2])
+@pytest.mark.parametrize("bits", [23, 24, 25])
+def test_sixteen_lanes_are_one_sum_each(halves: int, bits: int) -> None:
+    rng, size = np.random.default_rng(bits), ROWS * COLUMNS
+    for spread in (2, 8, 40, 200):
+        room = amd_floored._Room(
+            np.zeros(size, np.int8), np.zeros(size, np.float32),
+            rng.integers(-(2 ** (bits + 4)), 2 ** (bits + 4), 2 * size).astype(np.int32)
+            >> rng.integers(0, 31, 2 * size).astype(np.int32),
+            rng.integers(-spread, min(spread, 100), 2 * size).astype(np.int32),
+            np.zeros(size, np.float32), np.zeros(size, np.float32),
+        )  # fmt: skip
+        acc = codes(bits, "fp32", size, spread=min(spread, 126)).view(np.float32)
+        acc[:4] = np.nan, np.inf, -np.inf, -0.0
+        wanted = []
+        for i in range(size):
+            total, top = room.sums[i], room.tops[i]
+            if halves == 2:
+                total, top = amd_floored._halved(room, i)
+            wanted.append(amd_floored._added(total, top, acc[i], bits, halves == 2))
+        amd_floored._add(room, halves, bits, acc)
+        assert np.array_equal(acc.view(np.uint32), np.array(wanted, np.float32).view(np.uint32))
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "told"),
+    [
+        ("cdna2_fp16", {"chunk": 8}, "chunk is 8"),
+        ("cdna2_fp16", {"step": 6}, "step is 6"),
+        ("cdna3_fp16", {"fraction_bits": 22}, "fraction_bits is 22"),
+        ("cdna3_fp16", {"fraction_bits": 29}, "fraction_bits is 29"),
+        ("cdna3_fp8", {"chunk": 4096}, "chunk is 4096"),
+    ],
+)
+def test_what_a_unit_cannot_be(name: str, changes: dict[str, Any], told: str) -> None:
+    one = np.zeros((1, 1), np.uint8 if name.endswith("fp8") else np.uint16)
+    with pytest.raises(ValueError, match=told):
+        run(replace(PRESETS[name], **changes), one, one)
 
 
 def mfma(arch: str, suffix: str) -> Any:
