@@ -28,12 +28,12 @@ from accelsim_kernels.attention_softmax import (
     merge,
     normalize,
     round_probabilities,
+    round_row,
     weigh,
 )
 from accelsim_kernels.chains import ROWS, chain4, chain_columns
 from accelsim_kernels.fused import fma32, of_order
 from accelsim_kernels.jit import kernel, leaf
-from accelsim_kernels.rounding import round_all
 
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
@@ -178,7 +178,7 @@ def _block(own: _Scratch, values: Float32, count: int, low: int, high: int, step
         _rescale(own.sums, own.totals[0], count, steps.added)
     if steps.accumulator:
         for r in range(count):
-            round_all(own.sums[r], steps.accumulator, own.sums[r])
+            round_row(own.sums[r], steps.accumulator)
 
 
 @leaf
@@ -267,7 +267,7 @@ def _six(
         where = (place[0], place[1], i + r)
         see(where, limits(i + r, queries, keys, rules), masks, own.seen[r, :keys])
         if steps.scores:
-            round_all(own.scores[r, :keys], steps.scores, own.scores[r, :keys])
+            round_row(own.scores[r, :keys], steps.scores)
         bend(own.scores[r, :keys], where, rules, masks.added)
     _share(own.seen, count)
     _parts(own, head.values, count, low, high, steps)

@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -76,6 +77,14 @@ def _masks(mask: npt.ArrayLike | None, shape: tuple[int, ...]) -> Masks:
     return Masks(shown, array("mask", given, np.float32))
 
 
+class _Scores(NamedTuple):
+    """What is done to scores; see ``attention``."""
+
+    scale: float | None = None
+    window: float | None = 0
+    softcap: float | None = 0.0
+
+
 def _check(q: Float32, k: Float32, v: Float32) -> None:
     for name, x in (("q", q), ("k", k), ("v", v)):
         if x.ndim != 4:
@@ -114,13 +123,11 @@ def attention(
     v: npt.ArrayLike,
     arithmetic: AttentionArithmetic | str = "whole_row",
     *,
-    scale: float | None = None,
     causal: bool = False,
-    window: int = 0,
-    softcap: float = 0.0,
     mask: npt.ArrayLike | None = None,
     probabilities: str = "fp32",
     format: str = "fp32",
+    **scores: float | None,
 ) -> Float32:
     """Return ``softmax(scale q k^T) v`` in the order that the module states.
 
@@ -129,23 +136,23 @@ def attention(
         k: float32 ``[B, G, T, D]``; query head h reads head ``h // (H / G)``.
         v: float32 ``[B, G, T, E]``.
         arithmetic: blocks, exponential, formats and merge: a preset's name or one spelled out.
-        scale: of the scores, rounded to binary32; None: ``1 / sqrt(D)``.
         causal: query i sees keys up to ``T - S + i``.
-        window: with ``causal``, the number of last keys that it sees; 0: all.
-        softcap: bound of the scores; 0: none.
         mask: broadcasts to ``[B, H, S, T]``; a bool shows, float32 is added to the scores.
         probabilities: format in which probabilities are multiplied with values, where the
             arithmetic leaves it to the storage of the values.
         format: of the result ``[B, H, S, E]``.
+        scores: ``scale`` of the scores, rounded to binary32, by default ``1 / sqrt(D)``;
+            ``window``, with ``causal`` the number of last keys that a query sees, by default all;
+            ``softcap``, bound of the scores, by default none.
 
     Raises:
         ValueError: shapes, types, formats or numbers that do not fit.
-        TypeError: an arithmetic that is none.
+        TypeError: an arithmetic that is none, or a keyword that is not known.
     """
-    how = attention_arithmetic(arithmetic)
+    how, (scale, window, softcap) = attention_arithmetic(arithmetic), _Scores(**scores)
     query, key, value = (array(n, x, np.float32) for n, x in (("q", q), ("k", k), ("v", v)))
     _check(query, key, value)
-    if window < 0 or not softcap >= 0.0:
+    if window is None or softcap is None or not 0 <= window < 2**62 or not softcap >= 0.0:
         raise ValueError(f"window is {window}, softcap {softcap}; neither may be negative")
     factor = np.float32(1 / math.sqrt(max(1, query.shape[3])) if scale is None else scale)
     masks = _masks(mask, (*query.shape[:3], key.shape[2]))

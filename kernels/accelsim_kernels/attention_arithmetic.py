@@ -10,8 +10,6 @@ import math
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from accelsim_kernels.presets import PRESETS
-
 #: How e^x, or 2^x, is computed. ``attention_exponential`` holds one loop for each.
 EXPONENTIALS = ("exp", "exp2", "exp2_cubic", "exp2_table", "exp2_fp16")
 #: Formats in which scores leave the first product, and in which the running output is kept.
@@ -34,14 +32,12 @@ _CHOICES = {
     "carry": ("continued", "added"),
     "normalize": ("division", "reciprocal"),
     "merge": ("together", "pairwise"),
-    "scores_product": tuple(PRESETS),
-    "values_product": tuple(PRESETS),
 }  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class AttentionArithmetic:
-    """How attention is computed, block by block.
+    """How attention is computed, block by block; both products are ``fp32_chain``.
 
     Attributes:
         name: the preset's name.
@@ -65,8 +61,6 @@ class AttentionArithmetic:
             blocks as the others, but for the last one.
         split_keys: keys of a part, instead of ``splits``; 0: as ``splits`` says.
         merge: all parts with the logarithm of the sum of their sums, or one after the other.
-        scores_product: preset of the matrix unit that multiplies queries and keys.
-        values_product: preset of the one that multiplies probabilities and values.
 
     Raises:
         ValueError: a word that is not known, or numbers that do not fit together.
@@ -89,8 +83,6 @@ class AttentionArithmetic:
     splits: int = 1
     split_keys: int = 0
     merge: str = "together"
-    scores_product: str = "fp32_chain"
-    values_product: str = "fp32_chain"
 
     def __post_init__(self) -> None:
         for field, allowed in _CHOICES.items():

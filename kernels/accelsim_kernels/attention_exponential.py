@@ -70,7 +70,7 @@ def _looked_up(x: np.float32) -> np.float32:
 
 
 @leaf
-def _half(x: np.float32) -> np.float32:
+def half(x: np.float32) -> np.float32:
     """Round to binary16, as ``rounding.to_fp16`` does, without a branch: loops become vectors."""
     bits = bits_of(x)
     sign, magnitude = bits & np.uint32(0x80000000), bits & np.uint32(0x7FFFFFFF)
@@ -103,7 +103,7 @@ def power_all(x: Float32, kind: int) -> None:
             x[j] = _looked_up(x[j])
     else:
         for j in range(x.size):
-            x[j] = _half(np.float32(exp64(np.float64(_half(x[j])) * _LN2)))
+            x[j] = half(np.float32(exp64(np.float64(half(x[j])) * _LN2)))
 
 
 @leaf

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from accelsim_kernels.attention_exponential import log64, power_all
+from accelsim_kernels.attention_exponential import half, log64, power_all
 from accelsim_kernels.fused import bits_of, divide32, float_of, fma32, of_order, order_of
 from accelsim_kernels.jit import leaf
 from accelsim_kernels.rounding import round_all, rounded
@@ -120,6 +120,16 @@ def _to_fp8(x: np.float32, fraction: int, lowest: int, largest: np.float32) -> n
 
 
 @leaf
+def round_row(x: Float32, fmt: int) -> None:
+    """Round to the format with that number in ``PLAIN``."""
+    if fmt == 1:
+        round_all(x, fmt, x)
+    elif fmt == 2:
+        for j in range(x.size):
+            x[j] = half(x[j])
+
+
+@leaf
 def round_probabilities(p: Float32, steps: Steps) -> None:
     """Scale and round probabilities to the format in which they enter the array."""
     if steps.scale != np.float32(1):
@@ -135,8 +145,8 @@ def round_probabilities(p: Float32, steps: Steps) -> None:
         for j in range(p.size):
             code = np.float32(np.rint(p[j]))
             p[j] = np.float32(127) if code > np.float32(127) else code
-    elif steps.probabilities:
-        round_all(p, steps.probabilities, p)
+    else:
+        round_row(p, steps.probabilities)
 
 
 @leaf

@@ -239,7 +239,6 @@ def test_what_is_no_number_stays_none(name: str) -> None:
         ({"probabilities": "int8"}, "127 is usual"),
         ({"probabilities": "fp8_e4m3", "probability_scale": 500.0}, "up to 448"),
         ({"probability_scale": float("nan")}, "probability_scale is nan"),
-        ({"scores_product": "abacus"}, "scores_product is 'abacus'"),
     ],
 )
 def test_arithmetic_that_does_not_fit_is_named(fields: dict[str, object], words: str) -> None:
