@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from accelsim.errors import nearest
 from accelsim_kernels.formats import FORMATS
-from accelsim_kernels.presets import PRESETS, Arithmetic
+from accelsim_kernels.presets import PRESETS, Arithmetic, changed
 
 
 def _known_format(name: str) -> str:
@@ -47,9 +46,6 @@ class ArithmeticSpec(BaseModel):
     kept_bits: int | None = Field(
         default=None, ge=1, le=52, description="Fraction bits of the running sum."
     )
-    alignment: Literal["exact", "truncate", "nearest_even"] | None = Field(
-        default=None, description="What happens to bits below those that are kept."
-    )
     rounding: Literal["nearest_even", "toward_zero"] | None = Field(
         default=None, description="Of the running sum."
     )
@@ -72,9 +68,7 @@ class ArithmeticSpec(BaseModel):
         """Return the arithmetic; its name lists the changes.
 
         Raises:
-            ValueError: no unit adds up like this.
+            ValueError: the unit has no such thing to change, or not to this value.
         """
         changes = self.model_dump(exclude={"preset"}, exclude_none=True)
-        listed = ",".join(f"{key}={value}" for key, value in sorted(changes.items()))
-        name = f"{self.preset}[{listed}]" if changes else self.preset
-        return dataclasses.replace(PRESETS[self.preset], name=name, **changes)
+        return changed(PRESETS[self.preset], **changes)

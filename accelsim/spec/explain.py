@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Literal, TypeVar, get_args, get_origin
@@ -66,22 +65,15 @@ def _explained(
     for place, details in found:
         if (place in seen and place) or _is_echo(document, place, details):
             continue
-        # A mapping is no text; but when mistakes lie in it, it was meant to be one.
-        inside = any(len(other) > len(place) == _common(other, place) for other, _ in found)
-        if details["type"] == "string_type" and inside:
+        # A mapping is no text; but when there is more to say about it, it was meant to be one.
+        if details["type"] == "string_type" and any(
+            other[: len(place)] == place and one["type"] != "string_type" for other, one in found
+        ):
             continue
         seen.add(place)
         missing = details["type"] == "missing"
         mark = document.mark(place[:-1] if missing else place)
         yield Finding(mark, place, _sentence(model, document, place, details))
-
-
-def _common(one: Place, other: Place) -> int:
-    """Return how many steps two places share from the top."""
-    return sum(
-        1
-        for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
-    )
 
 
 def _is_echo(document: Document, place: Place, details: ErrorDetails) -> bool:

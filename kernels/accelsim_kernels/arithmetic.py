@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from accelsim_kernels.formats import FORMATS
 
@@ -20,6 +22,57 @@ UNITS = (
     "integer", "chain", "aligned", "grouped", "exact_sum", "flushed_pairs", "floored",
     "floored_halves",
 )  # fmt: skip
+
+
+#: What may be changed about a unit: field to its least and most, or to its values. A field that is
+#: not listed has no meaning in a unit, or only one value.
+KNOBS: Mapping[str, Mapping[str, tuple[int, int] | tuple[str, ...]]] = MappingProxyType(
+    {
+        "integer": {
+            "accumulator": ("int8", "int16", "int32", "int64"),
+            "spill": ("int8", "int16", "int32", "int64"), "chunk": (1, 4096),
+            "depth": (0, 1 << 20), "overflow": ("wrap", "saturate"),
+        },
+        "chain": {
+            "accumulator": ("fp16", "bf16", "tf32", "fp32", "fp64"),
+            "spill": ("fp16", "bf16", "fp32", "fp64"), "chunk": (1, 4096), "kept_bits": (1, 52),
+            "rounding": ("nearest_even", "toward_zero"), "depth": (0, 1 << 20),
+        },
+        "aligned": {
+            "chunk": (1, 32), "fraction_bits": (1, 25), "kept_bits": (1, 23),
+            "promotion": (0, 1 << 20),
+        },
+        "grouped": {"fraction_bits": (1, 35), "kept_bits": (1, 23), "promotion": (0, 1 << 20)},
+        "exact_sum": {},
+        "flushed_pairs": {},
+        "floored": {"fraction_bits": (23, 25)},
+        "floored_halves": {"fraction_bits": (23, 24)},
+    }
+)  # fmt: skip
+
+
+def changed(base: Arithmetic, **changes: int | str) -> Arithmetic:
+    """Return an arithmetic with changes that its unit has a meaning for; its name lists them.
+
+    Raises:
+        ValueError: a field that the unit does not have, or a value that it cannot take.
+    """
+    knobs = KNOBS[base.unit]
+    for key, value in changes.items():
+        if key not in knobs:
+            can = f"it takes {', '.join(knobs)}" if knobs else "nothing about it can be changed"
+            raise ValueError(f"{base.name} has no {key} to change; {can}")
+        allowed = knobs[key]
+        if isinstance(value, str):
+            if value not in allowed:
+                listed = ", ".join(str(one) for one in allowed)
+                raise ValueError(f"{key} of {base.name} is {value!r}; allowed are {listed}")
+        elif not int(allowed[0]) <= value <= int(allowed[1]):
+            raise ValueError(
+                f"{key} of {base.name} is {value}; allowed are {allowed[0]} to {allowed[1]}"
+            )
+    listed = ",".join(f"{key}={value}" for key, value in sorted(changes.items()))
+    return replace(base, name=f"{base.name}[{listed}]" if changes else base.name, **changes)
 
 
 @dataclass(frozen=True, slots=True)

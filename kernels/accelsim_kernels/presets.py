@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from accelsim_kernels.arithmetic import UNITS, Arithmetic
+from accelsim_kernels.arithmetic import KNOBS, UNITS, Arithmetic, changed
 from accelsim_kernels.preset_rows import amd, chains, integers, nvidia
 
-__all__ = ["PRESETS", "UNITS", "Arithmetic"]
+__all__ = ["KNOBS", "PRESETS", "UNITS", "Arithmetic", "changed"]
 
 _ROWS = (*integers.ROWS, *chains.ROWS, *nvidia.ROWS, *amd.ROWS)
 
