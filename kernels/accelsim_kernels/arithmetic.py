@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from accelsim_kernels.formats import FORMATS
+from accelsim_kernels.formats import format_of
 
 #: The kinds of unit; each has one kernel, whose parameters are the fields of ``Arithmetic``.
 #:
@@ -132,4 +132,4 @@ class Arithmetic:
     @property
     def accumulator_bits(self) -> int:
         """Storage of one partial sum."""
-        return FORMATS[self.spill].bits
+        return format_of(self.spill).bits

@@ -167,18 +167,24 @@ _ROWS = (
 #: Every named format. ``format_of`` also knows the P3109 family.
 FORMATS = MappingProxyType({row.name: row for row in _ROWS})
 
+_ACCUMULATOR = re.compile(r"int[1-9][0-9]?")
 _P3109_NAME = re.compile(r"p3109_k([2-8])p([1-8])([su])([fe])")
 
 
 @cache
 def format_of(name: str) -> NumberFormat:
-    """Return a format by name: one of ``FORMATS``, or ``p3109_k{bits}p{precision}{s|u}{f|e}``.
+    """Return a format by name.
+
+    That is one of ``FORMATS``, ``p3109_k{bits}p{precision}{s|u}{f|e}``, or ``int{bits}`` of an
+    accumulator, 8 to 64 bits wide.
 
     Raises:
-        ValueError: neither.
+        ValueError: none of them.
     """
     if name in FORMATS:
         return FORMATS[name]
+    if _ACCUMULATOR.fullmatch(name) and 8 <= int(name[3:]) <= 64:
+        return NumberFormat(name, "int", int(name[3:]))
     parts = _P3109_NAME.fullmatch(name)
     if parts is None:
         raise ValueError(f"format is {name!r}; allowed are {', '.join(FORMATS)}, p3109_k8p3se, ...")

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.dot.units import Product, runner
-from accelsim_kernels.formats import FORMATS, NumberFormat
+from accelsim_kernels.formats import FORMATS, NumberFormat, format_of
 from accelsim_kernels.fused import fma32
 from accelsim_kernels.jit import leaf
 from accelsim_kernels.presets import PRESETS, Arithmetic
@@ -94,7 +94,7 @@ def _accumulators(
     Raises:
         ValueError: another type or shape.
     """
-    fmt = FORMATS[arithmetic.spill]
+    fmt = format_of(arithmetic.spill)
     if c is None:
         return np.zeros(shape, _storage(fmt)), fmt
     found = np.asarray(c)
@@ -180,7 +180,7 @@ def _range(product: Product, inner: Arithmetic, start: int, stop: int) -> Produc
     return replace(
         product, arithmetic=inner, a=codes(product.a, product.a_packed),
         b=codes(product.b, product.b_packed), out=np.zeros_like(product.out),
-        c_format=FORMATS[inner.spill], a_scales=scales(product.a_scales),
+        c_format=format_of(inner.spill), a_scales=scales(product.a_scales),
         b_scales=scales(product.b_scales),
     )  # fmt: skip
 

@@ -34,6 +34,7 @@ from accelsim_kernels.dot.values import codes_of, numbers
 from accelsim_kernels.formats import NumberFormat, format_of
 from accelsim_kernels.fused import choose64
 from accelsim_kernels.jit import kernel, leaf
+from accelsim_kernels.matmul import matmul_chain
 from accelsim_kernels.tile import ROWS
 
 Float64 = npt.NDArray[np.float64]
@@ -69,7 +70,7 @@ def _fused(a: Floats, top: int, panel: Floats, depth: int, spill: Rounding, sums
     k = a.shape[1]
     for start in range(0, k, depth):
         chain4(sums, 0, a, top, start, panel, start, 0, min(depth, k - start))
-        if spill.kept < 23:
+        if spill.kept < (23 if sums.itemsize == 4 else 52):
             for i in range(ROWS):
                 for j in range(sums.shape[1]):
                     one = np.float64(sums[i, j])
@@ -205,7 +206,12 @@ def run_chain(product: Product) -> None:
     mine = Rounding.of(accumulator, kept, rule.rounding == "toward_zero")
     rules = (mine, Rounding.of(spill))
     if chunk == 1 and mine == Rounding.of(accumulator) and accumulator.name in _NATIVE:
-        found = _native(a, b, c, depth, rules[1], _NATIVE[accumulator.name])
+        kind = _NATIVE[accumulator.name]
+        plain = accumulator.name == spill.name == "fp32" and depth >= a.shape[1]
+        if plain and not product.out.any():
+            found = matmul_chain(a, b)
+        else:
+            found = _native(a, b, c, depth, rules[1], kind)
         product.out[...] = codes_of(found, spill.name, keep_nans=spill.name == "fp64")
     else:
         found = _slow(a, b, c, (chunk, depth), rules)

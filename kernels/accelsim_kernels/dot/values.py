@@ -33,13 +33,15 @@ def codes_of(values: Array, fmt: str, keep_nans: bool = False) -> Array:
     """
     with np.errstate(invalid="ignore"):
         if fmt == "fp64":
-            found: Array = values.astype(np.float64).view(np.uint64)
+            found: Array = values.astype(np.float64, copy=False).view(np.uint64)
         elif fmt == "fp16":
             found = values.astype(np.float16).view(np.uint16)
         else:
-            found = values.astype(np.float32).view(np.uint32)
+            found = values.astype(np.float32, copy=False).view(np.uint32)
     if fmt == "bf16":
         found = (found >> np.uint32(16)).astype(np.uint16)
     if not keep_nans:
-        found[np.isnan(values)] = NANS[fmt]
+        wrong = np.isnan(values)
+        if wrong.any():
+            found[wrong] = NANS[fmt]
     return found

@@ -31,7 +31,6 @@ Int64 = npt.NDArray[np.int64]
 
 #: Widths of accumulators.
 NARROWEST, WIDEST = 8, 64
-_NAME = re.compile(r"int([1-9][0-9]?)")
 
 
 def width_of(fmt: str) -> int:
@@ -40,10 +39,10 @@ def width_of(fmt: str) -> int:
     Raises:
         ValueError: no such format.
     """
-    found = _NAME.fullmatch(fmt)
-    if found is None or not NARROWEST <= int(found[1]) <= WIDEST:
+    bits = int(fmt[3:]) if re.fullmatch("int[1-9][0-9]?", fmt) else 0
+    if not NARROWEST <= bits <= WIDEST:
         raise ValueError(f"accumulator is {fmt!r}; int{NARROWEST} to int{WIDEST} are allowed")
-    return int(found[1])
+    return bits
 
 
 @DOOR.inner

@@ -74,6 +74,22 @@ def test_fp64_chains_round_once_per_product() -> None:
     assert np.array_equal(found[:2, :3], naive_float.matmul_fp64(a[:2].tolist(), b[:3].tolist()))
 
 
+def test_a_chain_of_fp64_is_spilled_to_fp32() -> None:
+    rng = np.random.default_rng(5)
+    a, b = rng.standard_normal((3, 12)), rng.standard_normal((2, 12))
+    rule = replace(PRESETS["fp64_chain"], spill="fp32", depth=5)
+    found = run(rule, a.view(np.uint64), b.view(np.uint64)).view(np.float32)
+    for i in range(3):
+        for j in range(2):
+            total = 0.0
+            for k in range(0, 12, 5):
+                part = naive_float.matmul_fp64(
+                    [[total, *a[i, k : k + 5].tolist()]], [[1.0, *b[j, k : k + 5].tolist()]]
+                )
+                total = float(np.float32(part[0][0]))
+            assert found[i, j] == total
+
+
 def test_a_chain_of_fp32_is_the_general_path_too() -> None:
     # 24 bits of binary32 by the unit of the processor, and by rounding binary64 to odd.
     a, b = codes(1, "bf16", 23, 50, spread=30), codes(2, "bf16", 67, 50, spread=30)

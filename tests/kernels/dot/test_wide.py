@@ -14,6 +14,7 @@ from accelsim_kernels.dot.wide import width_of
 from accelsim_kernels.formats import format_of
 from accelsim_kernels.integer import matmul_int8
 from accelsim_kernels.presets import PRESETS, Arithmetic
+from accelsim_kernels.product import matmul
 from tests.kernels.dot import twins_units as twins
 from tests.kernels.dot.operands import Array
 from tests.kernels.support import SEEDS
@@ -104,6 +105,15 @@ def test_cutting_m_and_n_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setenv("ACCELSIM_THREADS", "2")
         assert np.array_equal(run(rule, a, b), whole)
         assert np.array_equal(run(rule, a[17:40], b[60:]), whole[17:40, 60:])
+
+
+def test_one_matmul_takes_any_width() -> None:
+    a = np.full((2, 16), 127, np.int8)
+    rule = rule_of(20, 20, False)
+    assert (matmul(a, a, rule) == 16 * 127 * 127).all()
+    assert (matmul(a, a, rule_of(18, 18, False)) == 16 * 127 * 127 - 2**18).all()
+    assert matmul(a, a, rule_of(40, 40, True, 4)).dtype == np.int64
+    assert rule.accumulator_bits == 20
 
 
 @pytest.mark.parametrize("name", ["int7", "int65", "uint8", "fp32", "int"])
