@@ -99,9 +99,7 @@ def _show(found: Mapping[str, Any]) -> None:
         )
         for one in found["sets"]
     ]  # fmt: skip
-    console.print_table(
-        ["figure", *numeric, "", "source, or why it failed"], rows, numeric=numeric
-    )
+    console.print_table(["figure", *numeric, "", "source, or why it failed"], rows, numeric=numeric)
     passed = sum(one["passed"] for one in found["sets"])
     style = "bold green" if found["passed"] else "bold red"
     console.print_line(f"{passed} of {len(found['sets'])} figures agree", style)

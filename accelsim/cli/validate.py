@@ -51,9 +51,7 @@ def validate(
     if what == "accuracy":
         accuracy.validate_accuracy(model, data, arch, rows, limit, allow_code, as_json)
         return
-    if predict_only and as_json:
-        raise InputError("--predict-only writes a CSV; --json goes with a comparison")
-    _check_plot(what, plot)
+    _check_flags(what, plot, predict_only and as_json)
     for path in filter(None, (output, plot)):
         check_file(Path(path))
     folder = api.measurements_folder(what, data)
@@ -78,7 +76,9 @@ def validate(
         raise typer.Exit(1)
 
 
-def _check_plot(what: str, plot: str | None) -> None:
+def _check_flags(what: str, plot: str | None, csv_as_json: bool) -> None:
+    if csv_as_json:
+        raise InputError("--predict-only writes a CSV; --json goes with a comparison")
     if plot is not None and what in _EQUAL:
         raise InputError(f"--plot: what {what} compares must be equal: there is nothing to draw")
     if plot is not None and Path(plot).suffix.lower() not in _PICTURES:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from accelsim.errors import FileError, InputError, Mistake, UnknownNameError, nearest
-from accelsim.evaluate.benchmarks.catalog import BENCHMARKS, Asked, Benchmark, Metric
+from accelsim.evaluate.benchmarks.catalog import BENCHMARKS, PROTOCOLS, Asked, Benchmark, Metric
 from accelsim.evaluate.benchmarks.result import Evaluation
 from accelsim.evaluate.statistics import Z
 from accelsim.validate.subject import read_text
@@ -187,7 +187,8 @@ def _records(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _published(where: str, row: Mapping[str, Any]) -> Published | str:
     """Return a row, or what is wrong with it."""
-    cells = {name: str(row.get(name) or "").strip() for name in (*NEEDED, *OPTIONAL)}
+    given = {name: row.get(name) for name in (*NEEDED, *OPTIONAL)}
+    cells = {name: "" if cell is None else str(cell).strip() for name, cell in given.items()}
     gone = [name for name in NEEDED if not cells[name]]
     if gone:
         return f"{gone[0]!r} is missing; a row holds {', '.join(NEEDED)}"
@@ -244,22 +245,21 @@ def validate_accuracy(
         evaluate: runs the model.
         limit: rows of each task; the fewer, the wider what is allowed.
     """
-    settings: dict[tuple[str, int | None], list[Published]] = {}
-    for row in rows:
-        settings.setdefault((row.recipe, row.num_fewshot), []).append(row)
-    found: dict[Published, Agreement] = {}
-    for (recipe, shots), mine in settings.items():
-        labels = dict.fromkeys(row.benchmark for row in mine)
+    settings: dict[tuple[str, int | None], list[int]] = {}
+    for number, row in enumerate(rows):
+        settings.setdefault((row.recipe, row.num_fewshot), []).append(number)
+    found: dict[int, Agreement] = {}
+    for (recipe, shots), numbers in settings.items():
+        mine = [rows[number].benchmark for number in numbers]
+        protocols = tuple(dict.fromkeys(one.protocol for one in mine if one.protocol))
         asked = Asked(
-            tuple(one.name for one in labels),
-            tuple(one.protocol for one in labels if one.protocol) or Asked(()).protocols,
-            limit, shots,
-        )  # fmt: skip
+            tuple(dict.fromkeys(one.name for one in mine)), protocols or PROTOCOLS[:1], limit, shots
+        )
         plain = recipe in UNCOMPRESSED
         run = evaluate(asked, None if plain else recipe, UNCOMPRESSED.get(recipe, "auto"))
-        for row in mine:
-            found[row] = Agreement(row, _score(run, row))
-    return Agreements(tuple(found[row] for row in rows))
+        for number in numbers:
+            found[number] = Agreement(rows[number], _score(run, rows[number]))
+    return Agreements(tuple(found[number] for number in range(len(rows))))
 
 
 def _score(run: Evaluation, row: Published) -> Mapping[str, Any]:

@@ -45,13 +45,17 @@ def evaluated(value: float, stderr: float | None) -> Any:
 
 
 def test_figures_agree_within_their_combined_errors(tmp_path: Path) -> None:
-    path = table(tmp_path, "Mine,gsm8k,,bf16,60.0,,100,card\nmine,mmlu,,fp16,0.9,0.01,,card\nother,x\n")
+    path = table(
+        tmp_path, "Mine,gsm8k,,bf16,60.0,,100,card\nmine,mmlu,,fp16,0.9,0.01,,card\nother,x\n"
+    )
     rows = read_table(path, "mine")
     assert [row.value for row in rows] == [0.6, 0.9]
     evaluate, asked = evaluated(0.55, 0.03)
     found = validate_accuracy(rows, evaluate)
     near, far = found.sets
-    assert near.tolerance == pytest.approx(1.96 * math.hypot(0.03, math.sqrt(0.6 * 0.4 / 100)), rel=1e-4)
+    assert near.tolerance == pytest.approx(
+        1.96 * math.hypot(0.03, math.sqrt(0.6 * 0.4 / 100)), rel=1e-4
+    )
     assert near.passed and not far.passed and not found.passed
     assert "off by -0.35" in str(far.reason)
     assert [dtype for _, _, dtype in asked] == ["bfloat16", "float16"]
@@ -60,12 +64,16 @@ def test_figures_agree_within_their_combined_errors(tmp_path: Path) -> None:
 
 def test_a_setting_is_run_once(tmp_path: Path) -> None:
     lines = [
-        "m,wikitext,gptq-2048,w8a8_int8,5.5,,,paper", "m,wikitext,lm-eval-words,w8a8_int8,8.8,,,paper",
+        "m,wikitext,gptq-2048,w8a8_int8,5.5,,,paper",
+        "m,wikitext,lm-eval-words,w8a8_int8,8.8,,,paper",
         "m,gsm8k,,w8a8_int8,14.6,,,paper", "m,gsm8k,,,14.6,,,paper",
     ]  # fmt: skip
     evaluate, asked = evaluated(5.5, 0.1)
     found = validate_accuracy(read_table(table(tmp_path, "\n".join(lines)), "m"), evaluate, 7)
-    assert [(recipe, dtype) for _, recipe, dtype in asked] == [("w8a8_int8", "auto"), (None, "auto")]
+    assert [(recipe, dtype) for _, recipe, dtype in asked] == [
+        ("w8a8_int8", "auto"),
+        (None, "auto"),
+    ]
     assert asked[0][0].protocols == ("gptq-2048", "lm-eval-words")
     assert asked[0][0].limit == 7
     assert [one.passed for one in found.sets] == [True, False, False, False]
@@ -105,7 +113,14 @@ def test_tables_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 def test_json_rows_are_read_as_those_of_a_csv(tmp_path: Path) -> None:
-    row = {"model": "m", "task": "mmlu", "value": 42.69, "n": 14042, "num_fewshot": 0, "source": "x"}
+    row = {
+        "model": "m",
+        "task": "mmlu",
+        "value": 42.69,
+        "n": 14042,
+        "num_fewshot": 0,
+        "source": "x",
+    }
     (tmp_path / "accuracy.json").write_text(json.dumps([row]))
     (found,) = read_table(tmp_path, "M")
     assert (found.value, found.num_fewshot) == (0.4269, 0)
