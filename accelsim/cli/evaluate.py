@@ -152,6 +152,20 @@ def evaluate(
         show_compared(compared)
 
 
+def differ(before: str, after: str, as_json: bool) -> bool:
+    """Show what two evaluations differ in, over the items they share; say whether they are two."""
+    from accelsim.evaluate.benchmarks.result import compare, is_evaluation, read
+
+    if not (is_evaluation(before) and is_evaluation(after)):
+        return False
+    compared = compare(read(after), read(before))
+    if as_json:
+        console.print_text(options.json_text(compared))
+    else:
+        show_compared(compared)
+    return True
+
+
 def _names(flag: str, text: str) -> tuple[str, ...]:
     found = tuple(name.strip() for name in text.split(",") if name.strip())
     if not found:

@@ -56,6 +56,8 @@ def test_a_run_is_printed_written_read_and_compared(
     compared = json.loads((chip / "against.json").read_text())["compared"]
     assert [task["task"] for task in compared] == ["gsm8k", "wikitext"]
     assert compared[1]["metrics"][0]["ratio_interval"] is not None
+    found = cli("report", "diff", str(plain), str(chip), "--json")
+    assert json.loads(found.out)["compared"] == compared
 
     from accelsim.evaluate.benchmarks import run
 

@@ -135,6 +135,11 @@ class Evaluation:
         }
 
 
+def is_evaluation(folder: str | Path) -> bool:
+    """Whether a folder holds items of an evaluation beside its run."""
+    return all((Path(folder) / name).is_file() for name in (RUN, ITEMS))
+
+
 def read(folder: str | Path) -> Evaluation:
     """Read a saved run.
 

@@ -76,6 +76,14 @@ def test_exact_scores_come_from_the_kernels(data: Path) -> None:
     assert line["answer"][0][0] == pytest.approx(wanted, abs=0.07)  # sums of bfloat16
 
 
+def test_exact_answers_do_not_move_with_the_batch(data: Path) -> None:
+    alone, together = (
+        run(planned("tiny", data, "mmlu", on=chip("exact"), limit=1, batch_size=size), None, quiet)
+        for size in (1, 3)
+    )
+    assert [line["answer"] for line in alone.items] == [line["answer"] for line in together.items]
+
+
 @pytest.mark.parametrize("mode", ["fast", "sampled"])
 def test_fast_scores_stand_beside_their_gap(mode: str, data: Path) -> None:
     found = run(planned("tiny", data, "mmlu", "wikitext", on=chip(mode)), None, quiet)
