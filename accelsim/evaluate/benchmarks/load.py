@@ -9,7 +9,7 @@ from typing import Any
 
 from accelsim.errors import CheckpointError, InputError, UnknownNameError
 from accelsim.graph import zoo
-from accelsim.graph.checkpoint import read_checkpoint
+from accelsim.graph.checkpoint import BUFFERS, read_checkpoint
 
 #: Any of these is a tokenizer that transformers reads.
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
@@ -122,7 +122,7 @@ def _complete(folder: ModelFolder, said: Any) -> None:
         ("mismatched_keys", "weights have another shape than the configuration says"),
         ("unexpected_keys", "tensors belong to no part of the model"),
     ):
-        names = sorted(str(one) for one in said.get(key, ()))
+        names = sorted(str(one) for one in said.get(key, ()) if not str(one).endswith(BUFFERS))
         if names:
             more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
             shown = ", ".join(names[:_SHOWN])

@@ -154,10 +154,7 @@ def read(folder: str | Path) -> Evaluation:
         lines = (place / ITEMS).read_text(encoding="utf-8").splitlines()
         items = []
         for number, line in enumerate(lines, 1):
-            try:
-                items.append(json.loads(line))
-            except ValueError as error:
-                raise InputError(f"{place / ITEMS}:{number}:1: is not JSON: {error}") from None
+            items.append(_item(line, f"{place / ITEMS}:{number}:1"))
         tasks = run.pop("tasks")
         if run["schema_version"] != 1:
             raise InputError(f"{place / RUN}: schema version {run['schema_version']} is not known")
@@ -166,6 +163,17 @@ def read(folder: str | Path) -> Evaluation:
     except (ValueError, KeyError) as error:
         raise InputError(f"{place / RUN}: damaged ({error})") from None
     return Evaluation(run, tuple(tasks), tuple(items))
+
+
+def _item(line: str, where: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"{where}: is not JSON: {error}") from None
+    needed = {"task", "arithmetic", "item", "row", "pairs"}
+    if not isinstance(found, dict) or not needed <= found.keys():
+        raise InputError(f"{where}: not an item; one holds {', '.join(sorted(needed))}")
+    return found
 
 
 def compare(run: Evaluation, other: Evaluation) -> dict[str, Any]:

@@ -80,9 +80,9 @@ def paired(metric: Metric, first: Sequence[Pair], second: Sequence[Pair]) -> dic
         found["difference_interval"] = list(interval)
     if metric.kind == "perplexity":
         logs = _spread([a - b for a, b in zip(mine, theirs, strict=True)])
-        found["ratio"] = math.exp(one - two)
-        if logs is not None:
-            found["ratio_interval"] = [math.exp(end) for end in _around(one - two, logs)]
+        found["ratio"] = _finite(math.exp, one - two)
+        ends = [] if logs is None else [_finite(math.exp, end) for end in _around(one - two, logs)]
+        found["ratio_interval"] = None if None in ends or not ends else ends
     return found
 
 

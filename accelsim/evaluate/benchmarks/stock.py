@@ -197,7 +197,11 @@ def _build(
     config = load_yaml(path, resolve_func=not benchmark.runs_code)
     if benchmark.runs_code:
         config |= _programs(config, sandbox)
-    tables = {split: Dataset.from_list(list(rows)) for split, rows in splits.items()}
+    try:
+        tables = {split: Dataset.from_list(list(rows)) for split, rows in splits.items()}
+    except (TypeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{benchmark.label}: rows that do not fit each other: {reason}") from None
     for empty in (split for split, rows in splits.items() if not rows):
         if asked.num_fewshot:
             raise InputError(

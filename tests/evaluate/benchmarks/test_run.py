@@ -12,7 +12,7 @@ import pytest
 
 from accelsim.errors import CheckpointError, InputError, UnknownNameError
 from accelsim.evaluate.benchmarks.catalog import Asked
-from accelsim.evaluate.benchmarks.result import Evaluation, compare
+from accelsim.evaluate.benchmarks.result import Evaluation, compare, read
 from accelsim.recipe.load import load_recipe
 from accelsim.spec.load import load_arch
 
@@ -218,6 +218,52 @@ def test_settings_that_do_not_fit_the_context(data: Path) -> None:
         run(planned("tiny", data, "gsm8k", chat=True), None, quiet)
     found = run(planned("tiny", data, "ifeval", max_gen_toks=None, limit=1), None, quiet)
     assert (found.tasks[0]["max_gen_toks"], found.tasks[0]["max_gen_toks_stock"]) == (512, 1280)
+
+
+def test_rows_that_do_not_fit_each_other(data: Path, tmp_path: Path) -> None:
+    few = tmp_path / "mmlu"
+    few.mkdir()
+    for name in ("test", "dev"):
+        lines = (data / f"mmlu/{name}.jsonl").read_text().splitlines()
+        kept = [line for line in lines if name == "test" or "virology" not in line]
+        (few / f"{name}.jsonl").write_text("\n".join(kept))
+    with pytest.raises(InputError, match="no rows to take --num-fewshot 2 from for virology"):
+        run(planned("tiny", tmp_path, "mmlu", num_fewshot=2), None, quiet)
+    row = json.loads(lines[0])
+    (few / "test.jsonl").write_text(json.dumps({**row, "subject": "plumology"}))
+    with pytest.raises(InputError, match="lm-eval has no task for the subject 'plumology'"):
+        run(planned("tiny", tmp_path, "mmlu"), None, quiet)
+    (tmp_path / "ifeval").mkdir()
+    mixed = [
+        {
+            "key": n,
+            "prompt": "?",
+            "instruction_id_list": ["punctuation:no_comma"],
+            "kwargs": [{"a": v}],
+        }
+        for n, v in enumerate((1, "one"))
+    ]
+    (tmp_path / "ifeval/input_data.jsonl").write_text("\n".join(map(json.dumps, mixed)))
+    with pytest.raises(InputError, match="ifeval: rows that do not fit each other"):
+        run(planned("tiny", tmp_path, "ifeval"), None, quiet)
+
+
+def test_damaged_runs_say_where(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="cannot be read"):
+        read(tmp_path)
+    (tmp_path / "run.json").write_text('{"schema_version": 1, "layers": []}')
+    with pytest.raises(InputError, match="not a run of accelsim evaluate"):
+        read(tmp_path)
+    head = {"schema_version": 1, "kind": "evaluation", "id": "x", "tasks": []}
+    (tmp_path / "run.json").write_text(json.dumps(head))
+    for line, wrong in (
+        ("{", "is not JSON"),
+        ("[]", "not an item"),
+        ('{"task": "a"}', "not an item"),
+    ):
+        (tmp_path / "items.jsonl").write_text(line)
+        with pytest.raises(InputError, match=rf"items\.jsonl:1:1: {wrong}"):
+            read(tmp_path)
 
 
 def copied(llama: Path, folder: Path) -> Path:
