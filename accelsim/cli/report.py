@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from accelsim.cli import console, difference, evaluate, options
+from accelsim.cli import console, difference, options, scores
 from accelsim.cli.compare import show_rows
 from accelsim.cli.simulate import show
 from accelsim.errors import InputError
@@ -27,7 +27,7 @@ def report(
     if what[0] == "diff":
         if len(what) != 3:
             raise InputError(f"diff needs two runs; found {len(what) - 1}")
-        if evaluate.differ(what[1], what[2], as_json):
+        if scores.differ(what[1], what[2], as_json):
             return
         difference.show(read_run(what[1]), read_run(what[2]), as_json)
         return

@@ -60,7 +60,8 @@ def evaluate(  # noqa: PLR0913  # one keyword per flag of the verb
         InputError: anything that the caller gave and that cannot be used.
         RunError: values that leave the range of their format.
     """
-    from accelsim.evaluate.benchmarks import run
+    from accelsim.evaluate.benchmarks.plan import Chip, plan
+    from accelsim.evaluate.benchmarks.run import run
 
     asked = tasks if isinstance(tasks, Asked) else Asked(tuple(tasks))
     if arch is None and (recipe is not None or numerics is not None or overrides):
@@ -69,9 +70,9 @@ def evaluate(  # noqa: PLR0913  # one keyword per flag of the verb
     if arch is not None:
         loaded = arch if isinstance(arch, ArchSpec) else load_arch(arch, overrides)
         chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "bf16")
-        chip = run.Chip(loaded, chosen, numerics or "exact")
-    planned = run.plan(model, asked, data_folder(data), chip, dtype, allow_code)
+        chip = Chip(loaded, chosen, numerics or "exact")
+    planned = plan(model, asked, data_folder(data), chip, dtype, allow_code)
     if output_dir is None:
-        return run.run(planned, None, progress)
+        return run(planned, None, progress)
     folder = RunFolder(Path(output_dir))
-    return folder.finished(planned.id) or run.run(planned, folder.journal, progress)
+    return folder.finished(planned.id) or run(planned, folder.journal, progress)

@@ -21,7 +21,8 @@ pytest.importorskip("accelerate", reason="the extra 'evaluate' (accelerate) is n
 torch = pytest.importorskip("torch")
 
 from accelsim.evaluate.benchmarks import load
-from accelsim.evaluate.benchmarks.run import Chip, Plan, plan, run
+from accelsim.evaluate.benchmarks.plan import Chip, Plan, plan
+from accelsim.evaluate.benchmarks.run import run
 from accelsim.evaluate.live import on_chip
 from accelsim.sim.numerics import numerics_of
 

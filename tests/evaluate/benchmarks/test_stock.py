@@ -19,7 +19,8 @@ pytest.importorskip("accelerate", reason="the extra 'evaluate' (accelerate) is n
 torch = pytest.importorskip("torch")
 
 from accelsim.evaluate.benchmarks import load, offline
-from accelsim.evaluate.benchmarks.run import plan, run
+from accelsim.evaluate.benchmarks.plan import plan
+from accelsim.evaluate.benchmarks.run import run
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
