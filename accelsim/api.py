@@ -428,40 +428,21 @@ def replay_dram(  # noqa: PLR0913 - one argument per setting of the driver
     return replay(system, words, interval, chase, width, arrival=clocks, progress=progress)
 
 
-def vectors(  # noqa: PLR0913 - one argument per option of the verb
-    preset: str,
-    folder: str | Path,
-    *,
-    m: int = 4,
-    n: int = 4,
-    k: int = 0,
-    seed: int = 0,
-    categories: Sequence[str] = (),
-    a_format: str = "",
-    b_format: str = "",
-) -> Path:
+def vectors(preset: str, folder: str | Path, **wanted: Any) -> Path:
     """Write test vectors of a matrix unit: operands, the sums after each step of K, results.
 
     Args:
         preset: name of an arithmetic; ``accelsim specs ls arithmetic`` lists them.
         folder: holds all of the vectors afterwards, or what it held; docs/rtl.md says what.
-        m: rows of the result.
-        n: columns of the result.
-        k: length of the sums; 0: enough for several steps of the unit.
-        seed: of everything that is drawn.
-        categories: which; empty: all.
-        a_format: of the left operand; empty: the first that the arithmetic takes.
-        b_format: the same of the right one.
+        wanted: fields of ``validate.rtl_request.Request``: ``m``, ``n``, ``k``, ``seed``, ...
 
     Raises:
-        InputError: an unknown name, or sizes that are none or too large.
-        OutputError: the folder holds something else or cannot be written.
+        InputError: an unknown name, sizes that are none, or a folder that holds something else.
     """
     from accelsim.report.folder import check_reports, write_reports
     from accelsim.validate import rtl
     from accelsim.validate.rtl_request import Request
 
-    wanted = Request(preset, m, n, k, seed, tuple(categories), a_format, b_format)
     check_reports(folder, rtl.NAMES)
     rtl.check_ours(Path(folder))
-    return write_reports(folder, rtl.build(wanted), rtl.NAMES)
+    return write_reports(folder, rtl.build(Request(preset, **wanted)), rtl.NAMES)

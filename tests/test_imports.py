@@ -97,7 +97,7 @@ MAY_IMPORT = {
         "accelsim/jit.py",
         "accelsim/api.py",
         "accelsim/*/_core/*.py",
-        "kernels/accelsim_kernels/*.py",
+        "kernels/accelsim_kernels/**/*.py",
     ),
     "kernels": (),
     "ray": (),

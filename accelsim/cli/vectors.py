@@ -38,7 +38,7 @@ def vectors(  # one argument per option
     """Write operands, the accumulators after each step of K, and results: $readmemh and npz."""
     from accelsim import api
 
-    chosen = [name.strip() for name in (categories or "").split(",") if name.strip()]
+    chosen = tuple(name.strip() for name in (categories or "").split(",") if name.strip())
     folder = api.vectors(
         preset, output, m=m, n=n, k=k, seed=seed, categories=chosen, a_format=a_format or "",
         b_format=b_format or "",

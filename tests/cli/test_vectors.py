@@ -87,8 +87,8 @@ def test_the_same_request_gives_the_same_bytes(folder: Path, cli: Cli, tmp_path:
         assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
 
 
-#: One of every unit that is computed.
-UNITS = {row.unit: row.name for row in PRESETS.values() if row.unit != "grouped"}
+#: One of every unit.
+UNITS = {row.unit: row.name for row in PRESETS.values()}
 
 
 @pytest.mark.parametrize("preset", sorted(UNITS.values()))
