@@ -20,6 +20,8 @@ NANS = {
 
 def numbers(codes: Array, fmt: NumberFormat) -> Array:
     """Return the numbers of codes: float64 of FP64, float32 of every narrower format."""
+    if fmt.name == "fp32":  # the bits of the numbers
+        return codes.view(np.float32)
     return decode(codes, fmt.name, np.float64 if fmt.name == "fp64" else np.float32)
 
 
