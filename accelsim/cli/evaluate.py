@@ -63,6 +63,13 @@ AllowCode = Annotated[
 Dtype = Annotated[
     str, typer.Option("--dtype", help="Without --arch: auto, float32, bfloat16 or float16.")
 ]
+Softmax = Annotated[
+    str,
+    typer.Option(
+        "--softmax-dtype", "--softmax_dtype",
+        help="Of probabilities: float32, or auto as lm-eval: the type of the logits.",
+    ),
+]  # fmt: skip
 Against = Annotated[
     str | None,
     typer.Option("--against", metavar="RUN", help="A saved run to compare with, item by item."),
@@ -103,6 +110,7 @@ def evaluate(
     chat: Chat = False,
     allow_code: AllowCode = False,
     dtype: Dtype = "auto",
+    softmax: Softmax = "float32",
     settings: options.Settings = None,
     against: Against = None,
     output_dir: Output = None,
@@ -118,7 +126,7 @@ def evaluate(
     started = time.time()
     asked = Asked(
         _names("--tasks", tasks), _names("--protocol", protocol), limit, num_fewshot, max_gen_toks,
-        chat, batch_size,
+        chat, batch_size, softmax,
     )  # fmt: skip
     options.choice("dtype", dtype, ("auto", "float32", "bfloat16", "float16"))
     mode = options.numerics_mode(numerics)

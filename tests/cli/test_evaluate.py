@@ -103,6 +103,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         (("gsm8k", "--limit", "0"), "--limit is 0"),
         (("gsm8k", "--recipe", "w8a8_int8"), "give --arch"),
         (("gsm8k", "--dtype", "int8"), "unknown dtype 'int8'"),
+        (("gsm8k", "--softmax-dtype", "bf16"), "unknown softmax dtype 'bf16'"),
         (("gsm8k", "--arch", "edge_npu", "--numerics", "quick"), "unknown numerics 'quick'"),
         (("gsm8k", "--against", "nowhere"), "nowhere/run.json: cannot be read"),
         (("wikitext", "--protocol", "4096"), "windows of 4096 tokens"),

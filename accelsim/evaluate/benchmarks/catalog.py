@@ -154,6 +154,11 @@ NAMES = tuple(dict.fromkeys(one.name for one in BENCHMARKS))
 PROTOCOLS = tuple(one.protocol for one in BENCHMARKS if one.protocol)
 
 
+#: Types in which probabilities are taken. Sums of bfloat16 have steps of half a percent, so it is
+#: not lm-eval's own default that is ours.
+SOFTMAX = ("float32", "auto")
+
+
 @dataclass(frozen=True)
 class Asked:
     """Which benchmarks are run, and how.
@@ -166,6 +171,8 @@ class Asked:
         max_gen_toks: most tokens of an answer; None: what lm-eval's file says.
         chat: whether prompts go through the tokenizer's chat template.
         batch_size: rows that are asked at once.
+        softmax: the type in which probabilities are taken of the model's logits: ``float32``, or
+            ``auto``, that of the logits, which is lm-eval's own default.
     """
 
     tasks: tuple[str, ...]
@@ -175,16 +182,18 @@ class Asked:
     max_gen_toks: int | None = None
     chat: bool = False
     batch_size: int = 1
+    softmax: str = SOFTMAX[0]
     benchmarks: tuple[Benchmark, ...] = field(init=False)
 
     def __post_init__(self) -> None:
         """Find the benchmarks.
 
         Raises:
-            UnknownNameError: a task or a protocol that there is not.
+            UnknownNameError: a task, a protocol or a type that there is not.
         """
         for kind, given, known in (
             ("task", self.tasks, NAMES), ("protocol", self.protocols, PROTOCOLS),
+            ("softmax dtype", (self.softmax,), SOFTMAX),
         ):  # fmt: skip
             for name in given:
                 if name not in known:

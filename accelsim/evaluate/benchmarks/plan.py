@@ -72,6 +72,7 @@ class Plan:
             "num_fewshot": asked.num_fewshot,
             "max_gen_toks": asked.max_gen_toks,
             "chat": asked.chat,
+            "softmax": asked.softmax,
             "batch_size": asked.batch_size,
             "versions": versions(),
         }

@@ -230,6 +230,7 @@ def _differs(run: Evaluation, other: Evaluation, benchmark: Benchmark) -> list[s
         for key in _SETTINGS
         if pair[0].get(key) != pair[1].get(key)
     ]
-    if run.head.get("chat") != other.head.get("chat"):
-        found.append("chat template")
+    for key, what in (("chat", "chat template"), ("softmax", "type of the softmax")):
+        if run.head.get(key) != other.head.get(key):
+            found.append(what)
     return found

@@ -119,6 +119,7 @@ def _language_model(planned: Plan) -> Any:
         return HFLM(
             pretrained=model, tokenizer=tokenizer, batch_size=planned.asked.batch_size,
             backend="causal",
+            softmax_dtype=None if planned.asked.softmax == "auto" else planned.asked.softmax,
         )  # fmt: skip
     except (AssertionError, ValueError, AttributeError) as error:
         raise InputError(f"{planned.folder.path}: lm-eval does not take it: {error}") from None

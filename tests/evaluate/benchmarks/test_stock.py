@@ -125,8 +125,17 @@ def subjects_in(data: Path) -> list[str]:
     return sorted({json.loads(line)["subject"] for line in lines})
 
 
+def stock_model(model: str, softmax: str = "float32") -> Any:
+    from lm_eval.models.huggingface import HFLM
+
+    module, tokenizer = load.load(load.find(model), "auto")
+    # What --model_args softmax_dtype=float32 is on lm-eval's command line.
+    kind = None if softmax == "auto" else softmax
+    return HFLM(pretrained=module, tokenizer=tokenizer, batch_size=1, softmax_dtype=kind)
+
+
 def theirs(
-    model: str,
+    lm: Any,
     data: Path,
     cache: Path,
     limit: int | None = None,
@@ -135,11 +144,8 @@ def theirs(
 ) -> dict[str, dict[str, float]]:
     """Return lm-eval's own scores, the way its command line sets tasks up."""
     from lm_eval.evaluator import evaluate
-    from lm_eval.models.huggingface import HFLM
     from lm_eval.tasks import TaskManager
 
-    module, tokenizer = load.load(load.find(model), "auto")
-    lm = HFLM(pretrained=module, tokenizer=tokenizer, batch_size=1)
     manager = TaskManager(include_defaults=False)
     found: dict[str, list[tuple[dict[str, float], int]]] = {}
     for name, config in stock_tasks(data, cache, tasks):
@@ -175,15 +181,17 @@ def weighted(parts: list[tuple[dict[str, float], int]]) -> dict[str, float]:
     }
 
 
-@pytest.mark.parametrize(("model", "num_fewshot"), [("llama", None), ("tiny", 1)])
+@pytest.mark.parametrize(
+    ("model", "num_fewshot", "softmax"), [("llama", None, "float32"), ("tiny", 1, "auto")]
+)
 def test_scores_are_those_of_lm_eval(  # noqa: PLR0913
-    model: str, num_fewshot: int | None, data: Path, llama: Path, tmp_path: Path,
+    model: str, num_fewshot: int | None, softmax: str, data: Path, llama: Path, tmp_path: Path,
     stock_humaneval: None, no_network: None,
 ) -> None:  # fmt: skip
     name = str(llama) if model == "llama" else model
-    found = scores(ours(name, data, num_fewshot=num_fewshot))
+    found = scores(ours(name, data, num_fewshot=num_fewshot, softmax=softmax))
     with offline.offline():
-        wanted = theirs(name, data, tmp_path, num_fewshot=num_fewshot)
+        wanted = theirs(stock_model(name, softmax), data, tmp_path, num_fewshot=num_fewshot)
     assert set(found) == set(FIVE)
     for task, metrics in found.items():
         assert set(metrics) == set(wanted[task]), task
@@ -203,7 +211,7 @@ def test_scores_on_published_rows_are_those_of_lm_eval(
     tasks = ("gsm8k", "humaneval", "ifeval")
     found = scores(ours("tiny", data, tasks, limit=3))
     with offline.offline():
-        assert found == theirs("tiny", data, tmp_path, limit=3, tasks=tasks)
+        assert found == theirs(stock_model("tiny"), data, tmp_path, limit=3, tasks=tasks)
 
 
 def test_subjects_weigh_as_many_as_their_rows(data: Path, llama: Path) -> None:
