@@ -54,9 +54,9 @@ class MacMode(Section):
 
     @model_validator(mode="after")
     def _operands_fit(self) -> MacMode:
-        allowed = self.how.operands
+        allowed = self.how.takes
         for name in (self.activation, self.weight):
-            if allowed and name not in allowed:
+            if name not in allowed:
                 raise ValueError(f"{self.how.name} multiplies {', '.join(allowed)}, not {name}")
         return self
 

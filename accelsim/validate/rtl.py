@@ -61,7 +61,7 @@ def _resolved(request: Request) -> tuple[Request, Arithmetic]:
     for category in request.categories:
         if category not in CATEGORIES:
             raise UnknownNameError("category", category, CATEGORIES)
-    allowed = rule.operands or (rule.accumulator,)
+    allowed = rule.takes
     formats = (request.a_format or allowed[0], request.b_format or allowed[0])
     for name in formats:
         if name not in allowed:

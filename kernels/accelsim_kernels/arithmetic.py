@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from accelsim_kernels.formats import format_of
+from accelsim_kernels.formats import FORMATS, format_of
 
 #: The kinds of unit; each has one kernel, whose parameters are the fields of ``Arithmetic``.
 #:
@@ -92,7 +92,8 @@ class Arithmetic:
         alignment: ``exact``, ``truncate`` or ``nearest_even`` at that alignment.
         order: ``chain`` (K ascending, one accumulator) or ``any`` where the sum is exact.
         source: who states it.
-        operands: formats that either operand may have; empty: whatever the accumulator holds.
+        operands: formats that either operand may have; empty: every one whose numbers the
+            accumulator holds, see ``takes``.
         rounding: of the accumulator: ``nearest_even`` or ``toward_zero``.
         kept_bits: fraction bits of the accumulator that are kept; the others are zero.
         zero_exponent: exponent that a term of value zero counts with.
@@ -128,6 +129,19 @@ class Arithmetic:
     split: int = 1
     depth: int = 0
     overflow: str = "wrap"
+
+    @property
+    def takes(self) -> tuple[str, ...]:
+        """Formats that either operand may have, the usual one first."""
+        if self.operands:
+            return self.operands
+        sums = format_of(self.accumulator)
+        narrower = (
+            row.name for row in FORMATS.values()
+            if row.is_float and row.name != sums.name and row.mantissa_bits <= sums.mantissa_bits
+            and row.exponent_bits <= sums.exponent_bits and row.signed
+        )  # fmt: skip
+        return (sums.name, *narrower)
 
     @property
     def accumulator_bits(self) -> int:

@@ -64,7 +64,7 @@ def _operand(
     Raises:
         ValueError: a format that the arithmetic does not take, another type, a code out of range.
     """
-    allowed = arithmetic.operands or (arithmetic.accumulator,)
+    allowed = arithmetic.takes
     packed = spelled == _PACKED
     chosen = "fp4_e2m1" if packed else spelled or allowed[0]
     if chosen not in allowed:
