@@ -109,4 +109,4 @@ def announce(values: bool = False) -> None:
     from accelsim.jit import cold
 
     if cold(values):
-        console.note("compiling kernels, once; this takes up to a minute ...")
+        console.note("compiling kernels, once; this takes a few minutes ...")

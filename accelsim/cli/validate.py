@@ -100,7 +100,7 @@ def _announce(what: str) -> None:
         from accelsim.jit import DOOR
 
     if DOOR.cold():
-        console.note("compiling kernels, once; this takes up to a minute ...")
+        console.note("compiling kernels, once; this takes a few minutes ...")
 
 
 def _show(found: dict[str, Any]) -> None:
