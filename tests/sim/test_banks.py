@@ -28,6 +28,13 @@ BANKED = load_arch(str(CHIP))
 PER_BUFFER = load_arch(
     str(CHIP), ("memories.0.banking=per_buffer", "memories.0.bandwidth_bytes_per_s=512 GB/s")
 )
+ONE_PORT = load_arch(
+    str(CHIP),
+    (
+        "memories.0.banking=per_buffer", "memories.0.banks=[8,4,4]", "memories.0.ports=1",
+        "memories.0.bandwidth_bytes_per_s=300 GB/s",
+    ),
+)  # fmt: skip
 PS = 1000.0
 
 
@@ -167,7 +174,9 @@ def errors(chip: ArchSpec, count: int, seed: int) -> Floats:
     return np.array(found)
 
 
-@pytest.mark.parametrize("chip", [BANKED, PER_BUFFER], ids=["per_tensor", "per_buffer"])
+@pytest.mark.parametrize(
+    "chip", [BANKED, PER_BUFFER, ONE_PORT], ids=["per_tensor", "per_buffer", "one_port"]
+)
 def test_the_tile_engine_agrees_with_the_clocks(chip: ArchSpec) -> None:
     found = np.abs(errors(chip, 40, seed=7))
     assert found.mean() <= 3.0

@@ -121,19 +121,26 @@ def _port_serves(work: Ints, units: Ints, flow: Floats) -> bool:
 def _served(units: Ints, flow: Floats, group: int, need_read: float, need_written: float) -> bool:
     """The same for one group of banks, with what the array needs by the end of this clock.
 
-    What is left of a clock is not lost: operands wait at the edge of the array, as many as a port
-    delivers in a clock.
+    Interleaved banks lose what is left of a clock. A tensor's own do not: as much as they deliver
+    in a clock waits at the edge of the array for the next one.
     """
     rate = flow[F_PORT + group]
     dma_read, dma_written = units[U_PORT_READ + group], units[U_PORT_WRITTEN + group]
+    read, written = max(0.0, rate - dma_read), max(0.0, rate - dma_written)
+    own = units[U_GROUPS] > 1
+    ahead = rate if own else 0.0
     if units[U_PORTS] == 1:
-        need_read, need_written = need_read + need_written, 0.0
-        dma_read, dma_written = dma_read + dma_written, 0
-    read = flow[F_READ + group] + max(0.0, rate - dma_read)
-    written = flow[F_WRITTEN + group] + max(0.0, rate - dma_written)
-    flow[F_READ + group] = min(need_read + rate, read)
-    flow[F_WRITTEN + group] = min(need_written + rate, written)
-    return read >= need_read and written >= need_written
+        room = max(0.0, rate - dma_read - dma_written)
+        if own:
+            # One port serves both in any order: they share a credit.
+            need_read, need_written = need_read + need_written, 0.0
+            read, written = room, 0.0
+        else:
+            read = min(room, max(0.0, need_read - flow[F_READ + group]))
+            written = room - read
+    flow[F_READ + group] = min(need_read + ahead, flow[F_READ + group] + read)
+    flow[F_WRITTEN + group] = min(need_written + ahead, flow[F_WRITTEN + group] + written)
+    return flow[F_READ + group] >= need_read and flow[F_WRITTEN + group] >= need_written
 
 
 @leaf
