@@ -175,12 +175,14 @@ def errors(chip: ArchSpec, count: int, seed: int) -> Floats:
 
 
 @pytest.mark.parametrize(
-    "chip", [BANKED, PER_BUFFER, ONE_PORT], ids=["per_tensor", "per_buffer", "one_port"]
+    ("chip", "worst"),
+    [(BANKED, 8.0), (PER_BUFFER, 8.0), (ONE_PORT, 10.0)],
+    ids=["per_tensor", "per_buffer", "one_port"],
 )
-def test_the_tile_engine_agrees_with_the_clocks(chip: ArchSpec) -> None:
+def test_the_tile_engine_agrees_with_the_clocks(chip: ArchSpec, worst: float) -> None:
     found = np.abs(errors(chip, 40, seed=7))
     assert found.mean() <= 3.0
-    assert found.max() <= 8.0
+    assert found.max() <= worst
 
 
 @given(sizes, sizes, sizes)

@@ -58,7 +58,7 @@ from accelsim.sim._core.cycle_state import (
     U_STEP,
     U_WINDOW,
 )
-from accelsim.sim._core.queues import AT, FIRST, LOADS, QUEUES, STORE
+from accelsim.sim._core.queues import AT, FIRST, LOADS, NEVER, QUEUES, STORE
 
 
 @leaf
@@ -194,20 +194,24 @@ def _choose(bits: Ints, index: Index, units: Ints, flow: Floats, lanes: Ints, qu
             tiles: Ints, link: int, least: float) -> None:  # fmt: skip
     """Pick the next piece of a link: that of the tile needed first, then of the less moved one.
 
-    Banks must have room for ``least`` bits in this clock.
+    Banks must have room for ``least`` bits in this clock. What fills in for a piece whose banks
+    have none moves no more than that at once, so that it does not hold up that piece.
     """
     best, best_due, best_part = -1, np.int64(0), 0.0
+    first_due, first_part = NEVER, 0.0
     for queue in range(QUEUES):
         tile = queues[link, queue, Q_SENT]
         if tile >= queues[link, queue, Q_ISSUED]:
             continue
         if tiles[T_START, link, queue, tile] > units[U_CLOCK]:
             continue
-        if flow[_bank_credit(lanes, link, queue)] < least:
-            continue
         needed = due(index, lanes, link, queue, tile)
         whole = bits[link, queue, index[FIRST, link, queue, tile]]
         part = float(queues[link, queue, Q_SENT_BITS]) / float(whole)
+        if flow[_bank_credit(lanes, link, queue)] < least:
+            if needed < first_due or (needed == first_due and part < first_part):
+                first_due, first_part = needed, part
+            continue
         if best < 0 or needed < best_due or (needed == best_due and part < best_part):
             best, best_due, best_part = queue, needed, part
     lanes[link, L_QUEUE], lanes[link, L_PIECE] = best, 0
@@ -215,7 +219,9 @@ def _choose(bits: Ints, index: Index, units: Ints, flow: Floats, lanes: Ints, qu
         tile = queues[link, best, Q_SENT]
         whole = bits[link, best, index[FIRST, link, best, tile]]
         left = whole - queues[link, best, Q_SENT_BITS]
-        lanes[link, L_PIECE] = min(lanes[link, L_BURST], left)
+        fills_in = first_due < best_due or (first_due == best_due and first_part <= best_part)
+        most = np.int64(least) if fills_in else lanes[link, L_BURST]
+        lanes[link, L_PIECE] = min(most, left)
 
 
 @leaf
