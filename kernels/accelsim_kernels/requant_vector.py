@@ -168,7 +168,7 @@ def _row(operation: Callable[[_Lanes], Any]) -> Any:
                 found = builder.trunc(found, ir.VectorType(width, _LANES))
             target = builder.gep(address(6), [_I64(start)])
             builder.store(found, builder.bitcast(target, found.type.as_pointer()), align=1)
-        return context.get_dummy_value()
+        return context.get_dummy_value()  # what Numba calls the None of an intrinsic
 
     def typer(
         typingctx: Any, sums: Any, table: Any, n: Any, scales: Any, limits: Any, edge: Any,

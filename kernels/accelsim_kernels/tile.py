@@ -208,7 +208,7 @@ def _row_stream() -> Any:
             )
             stored = builder.store(builder.load(source, align=4), target, align=4 * _LANES)
             stored.set_metadata("nontemporal", mark)
-        return context.get_dummy_value()
+        return context.get_dummy_value()  # what Numba calls the None of an intrinsic
 
     def typer(typingctx: Any, out: Any, at: Any, sums: Any, place: Any) -> Any:
         return types.void(out, types.int64, sums, types.int64), codegen
