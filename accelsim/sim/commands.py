@@ -55,6 +55,12 @@ class CommandDram:
             self._known[key] = self._measured(words, first)
         return self._known[key]
 
+    def answered(self, words: Ints, at_ps: Floats) -> Floats:
+        """Return when the chip has the answers to requests that are sent in order at some times."""
+        clocks = np.ceil(at_ps / self._ps).astype(np.int64)
+        done = replay(self.system, words.view(np.uint64), width=self.channels, arrival=clocks)
+        return np.asarray(done.stream.ends() * self._ps + self.write_latency_ps, np.float64)
+
     def _measured(self, words: Ints, first: int) -> Pace:
         begun = self._flowing(words[:first])
         mixed = self._rate(words, first)

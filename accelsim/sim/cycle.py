@@ -24,7 +24,7 @@ from accelsim.mapping.workload import GemmWorkload
 from accelsim.sim._core import cycle_chip, cycle_requests, queues
 from accelsim.sim._core import cycle_state as cs
 from accelsim.sim.clocked import tile_times
-from accelsim.sim.memory import Dram, Memory, Pace
+from accelsim.sim.memory import Memory
 
 #: Requests that may be on their way at once, at least.
 _LEAST_WINDOW = 64
@@ -206,45 +206,3 @@ def run_plan(plan: Plan, memory: Memory) -> Chip:
         found, times = memory.answers((now + ahead) * chip.ps_per_cycle)
         chip.deliver(found, np.ceil(times / chip.ps_per_cycle).astype(np.int64))
     return chip
-
-
-#: Requests that a plan's own pattern is sampled by, per channel and at most.
-_SAMPLE, _MOST_SAMPLED = 2048, 1 << 14
-#: Steps that the sample is drawn from at most.
-_SAMPLED_STEPS = 4096
-
-
-def sampled(plan: Plan, dram: Dram) -> tuple[Floats, Pace]:
-    """Return picoseconds per useful bit of each queue of the outermost link, and the DRAM's pace.
-
-    The first requests of the plan, in the order and in the turns in which the DMA sends them, are
-    answered by the chip's DRAM; a request that is only partly of use takes as long as any other.
-    """
-    key = (plan.workload, plan.choice.tobytes())
-    if key not in dram.paces:
-        dram.paces[key] = _sampled(plan, dram)
-    return dram.paces[key]
-
-
-def _sampled(plan: Plan, dram: Dram) -> tuple[Floats, Pace]:
-    bits = np.ascontiguousarray(plan.steps.bits[-1, :, :_SAMPLED_STEPS])
-    places = places_of(plan, bits.shape[1])
-    words = np.zeros(min(_SAMPLE * dram.channels, _MOST_SAMPLED), np.int64)
-    used = np.zeros_like(words)
-    queue = np.zeros_like(words)
-    burst = plan.machine.arch.dma.burst_bytes
-    size = dram.request_bytes
-    loads = bits.copy()
-    loads[queues.STORE] = 0
-    first = int(cycle_requests.interleaved(loads, places[:1], size, burst, words, used, queue))
-    count = int(cycle_requests.interleaved(bits, places, size, burst, words, used, queue))
-    pace = dram.pace(words[:count], first)
-    sent = np.bincount(queue[:count], minlength=queues.QUEUES)
-    useful = np.bincount(queue[:count], used[:count], minlength=queues.QUEUES)
-    whole = np.full(queues.QUEUES, float(size))
-    per_request = np.divide(useful, sent, out=whole, where=sent > 0)
-    # Writes fill the pauses between reads, where there are any; a link that is busy all the time
-    # pays for every turn of the bus.
-    share = min(1.0, plan.traffic[-1] / 8 / size * pace.apart_ps / plan.latency_ps)
-    each = pace.apart_ps + share * (pace.request_ps - pace.apart_ps)
-    return np.asarray(each / (8.0 * per_request), np.float64), pace

@@ -92,6 +92,10 @@ class Dram(Protocol):
         """
         ...
 
+    def answered(self, words: Ints, at_ps: Floats) -> Floats:
+        """Return when the chip has the answers to requests that are sent in order at some times."""
+        ...
+
 
 class SteadyDram:
     """DRAM that is described by a sustained bandwidth and a latency."""
@@ -112,6 +116,13 @@ class SteadyDram:
         """Return the time per request, whatever its address."""
         each = 1e12 * self.request_bytes / self._bytes_per_s
         return Pace(each, each)
+
+    def answered(self, words: Ints, at_ps: Floats) -> Floats:
+        """Return when the chip has the answers: each request occupies the memory for its bytes."""
+        each = 1e12 * self.request_bytes / self._bytes_per_s
+        before = each * np.arange(words.size)
+        begun = np.maximum.accumulate(at_ps - before) + before
+        return np.asarray(begun + each + self.read_latency_ps, np.float64)
 
 
 def dram_of(arch: ArchSpec) -> Dram:

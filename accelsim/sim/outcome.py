@@ -9,12 +9,13 @@ from typing import Literal
 import numpy as np
 
 from accelsim.errors import InputError
-from accelsim.jit import Floats, Ints
+from accelsim.jit import Ints
 from accelsim.mapping._core import layout as at
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_SUMS, W_VECTOR, W_WRITTEN
 from accelsim.mapping.plan import Plan, bank_times, total_port_ps
-from accelsim.sim._core import engine, queues
-from accelsim.sim.cycle import run_plan, sampled
+from accelsim.sim import tiled
+from accelsim.sim._core import engine
+from accelsim.sim.cycle import run_plan
 from accelsim.sim.memory import Dram
 from accelsim.sim.result import STALLS
 
@@ -79,50 +80,6 @@ def time_plan(plan: Plan, fidelity: Fidelity, dram: Dram) -> Outcome:
     return _tile(plan, dram) if fidelity == "tile" else _analytical(plan)
 
 
-def _parameters(plan: Plan) -> Ints:
-    rates = plan.machine.rates
-    found = np.zeros(engine.E_SIZE, np.int64)
-    found[engine.E_OVERHEAD] = int(rates[at.R_OVERHEAD])
-    found[engine.E_TILE] = int(rates[at.R_TILE])
-    found[engine.E_DRAIN] = int(np.ceil(plan.steps.drain_cycles * rates[at.R_PS_PER_CYCLE]))
-    found[engine.E_RESULT_BUFFERS] = int(plan.machine.vector[at.C_RESULT_BUFFERS])
-    return found
-
-
-def _lanes(plan: Plan, dram: Dram) -> Ints:
-    arch, links = plan.machine.arch, plan.machine.levels_used
-    setup = round(1e12 * arch.dma.setup_s)
-    found = np.zeros((links, queues.LANE_RING + arch.dma.engines), np.int64)
-    for link, memory in enumerate(arch.memories):
-        outermost = link + 1 == links
-        found[link, queues.LANE_SETUP] = setup + outermost * dram.read_latency_ps
-        found[link, queues.LANE_STORE_SETUP] = setup + outermost * dram.write_latency_ps
-        found[link, queues.LANE_BUFFERS] = memory.buffers
-        found[link, queues.LANE_BURST] = 8 * arch.dma.burst_bytes
-        found[link, queues.LANE_APART] = plan.machine.levels[link, at.L_APART]
-    _, pace = sampled(plan, dram)
-    found[-1, queues.LANE_COLD] = pace.cold_ps
-    found[-1, queues.LANE_ABSORBED] = pace.absorbed_ps
-    found[-1, queues.LANE_REFRESH] = pace.refresh_ps
-    found[-1, queues.LANE_REFRESH_EVERY] = pace.refresh_every_ps
-    return found
-
-
-def _per_bit(plan: Plan, dram: Dram) -> Floats:
-    """Picoseconds per bit of every link and queue, and of the queue's banks, ``[2, links, 4]``.
-
-    The outermost link is as fast as the DRAM answers this plan's own requests, unless the level
-    inside it is slower.
-    """
-    machine, last = plan.machine, plan.machine.levels_used - 1
-    rates = machine.rates
-    found = np.empty((2, last + 1, queues.QUEUES), np.float64)
-    found[queues.LINK] = rates[at.R_LINK0 : at.R_LINK0 + last + 1, None]
-    found[queues.LINK, last] = np.maximum(sampled(plan, dram)[0], machine.level_ps_per_bit(last))
-    found[queues.BANKS] = machine.link_banks
-    return found
-
-
 #: Clocks of an op by closed form, and bytes over its outermost link, up to which it is clocked.
 _MOST_CLOCKS, _MOST_BYTES = 20_000_000, 256 << 20
 
@@ -147,15 +104,7 @@ def _cycle(plan: Plan, dram: Dram) -> Outcome:
 
 def _tile(plan: Plan, dram: Dram) -> Outcome:
     machine = plan.machine
-    result, spans, steps, _ = engine.run(
-        plan.steps.bits,
-        plan.steps.work,
-        _lanes(plan, dram),
-        _per_bit(plan, dram),
-        _parameters(plan),
-        machine.levels,
-        machine.rates,
-    )
+    result, spans, steps = tiled.run(plan, dram, *tiled.sampled(plan, dram))
     stalls = {
         cause: int(ps) for cause, ps in zip(STALLS, result[engine.RES_STALL0 :], strict=False)
     }

@@ -16,10 +16,11 @@ from accelsim.mapping.plan import Plan, Steps
 from accelsim.mapping.search import plan
 from accelsim.mapping.workload import GemmWorkload, StreamWorkload
 from accelsim.sim._core import cycle_state as cs
-from accelsim.sim.cycle import Chip, clocked_work, run_plan, sampled
+from accelsim.sim.cycle import Chip, clocked_work, run_plan
 from accelsim.sim.memory import SteadyDram, SteadyMemory
 from accelsim.sim.memory import dram_of as memory_of
 from accelsim.sim.outcome import time_plan
+from accelsim.sim.tiled import sampled
 from accelsim.spec.arch import ArchSpec
 from accelsim.spec.load import load_arch
 
@@ -174,3 +175,27 @@ def test_a_standard_that_is_not_known_can_be_given_by_its_bandwidth() -> None:
     steady = memory_of(load_arch("edge_npu", ("dram.standard=lpddr5", "dram.timing=sustained")))
     assert isinstance(steady, SteadyDram)
     assert steady.request_bytes == 32
+
+
+def test_a_dram_that_is_asked_in_turns_is_measured_at_the_times_of_the_run() -> None:
+    chip = CHIPS["edge_npu"]
+    dram = memory_of(chip)
+    # Vector work on 16-bit values: as much is stored as is loaded, a tile of each in turns.
+    work = (("add", 1 << 15), ("mul", 1 << 15))
+    found = plan(StreamWorkload(1 << 19, 1 << 19, 64, work), chip, "vector")
+    rates, pace = sampled(found, dram)
+    each = 8 * rates[0] * dram.request_bytes
+    assert pace.apart_ps < each < 1.2 * pace.request_ps
+    # Loads alone need no turns, whatever the pauses.
+    alone = plan(StreamWorkload(1 << 19, 0, 64, work), chip, "reads")
+    rates, pace = sampled(alone, dram)
+    assert 8 * rates[0] * dram.request_bytes == pytest.approx(pace.apart_ps)
+
+
+def test_a_steady_memory_answers_as_its_queue_says() -> None:
+    chip = CHIPS["edge_npu"]
+    dram, memory = dram_of(chip), dram_of(chip).memory()
+    at = np.array([0.0, 0.0, 500.0, 9000.0, 9000.0])
+    memory.send(np.arange(at.size), at)
+    _, times = memory.answers(1e9)
+    np.testing.assert_allclose(dram.answered(np.zeros(at.size, np.int64), at), times)

@@ -227,6 +227,8 @@ def _refreshes(lane: Ints, start: int, duration: int) -> int:
     """Time in which refreshes hold up what would take ``duration``: the one at hand and later."""
     every, long = lane[LANE_REFRESH_EVERY], lane[LANE_REFRESH]
     held = np.int64(0)
+    if long == 0:
+        return held
     if start >= every:
         held = max(held, long - start % every)
     count = (start + held + duration) // every - (start + held) // every
@@ -255,15 +257,14 @@ def serve(
     banks = np.int64(np.ceil(float(piece) * rate[BANKS, link, which]))
     if lane[link, LANE_BUSY] == 0:
         duration += lane[link, LANE_COLD]
-    least = duration
-    if lane[link, LANE_REFRESH] > 0:
+    idle = max(0, start - lane[link, LANE_FREE])
+    lane[link, LANE_DEBT] = max(0, lane[link, LANE_DEBT] - idle)
+    if which == STORE and lane[link, LANE_ABSORBED] > 0:
+        duration, drained = _taken(lane[link], start, duration)
+        lane[link, LANE_BUSY] += drained
+    else:
         duration += _refreshes(lane[link], start, duration)
-    lane[link, LANE_BUSY] += duration
-    if lane[link, LANE_ABSORBED] > 0:
-        idle = max(0, start - lane[link, LANE_FREE])
-        lane[link, LANE_DEBT] = max(0, lane[link, LANE_DEBT] - idle)
-        if which == STORE:
-            duration = _taken(lane[link], least, duration)
+        lane[link, LANE_BUSY] += duration
     queue[link, which, Q_DONE] += piece
     queue[link, which, Q_LAST] = start + max(duration, banks)
     lane[link, LANE_FREE] = start + duration
@@ -273,16 +274,18 @@ def serve(
 
 
 @leaf
-def _taken(lane: Ints, least: int, drained: int) -> int:
-    """Return for how long a store keeps the link; the rest drains out of the write buffer later.
+def _taken(lane: Ints, start: int, least: int) -> tuple[int, int]:
+    """Return for how long a store keeps the link, and for how long it drains.
 
-    An empty buffer takes writes twice as fast as they drain, ``least`` without a refresh. What is
-    in it when the link is idle drains meanwhile; reads go before it.
+    An empty buffer takes writes twice as fast as they drain, in ``least`` without a refresh; one
+    that comes when all are taken holds up none. What is in the buffer when the link is idle drains
+    meanwhile; reads go before it.
     """
     room = lane[LANE_ABSORBED] - lane[LANE_DEBT]
+    drained = least + _refreshes(lane, start, max(least // 2, least - room))
     taken = max(least // 2, drained - room)
     lane[LANE_DEBT] = min(lane[LANE_ABSORBED], lane[LANE_DEBT] + drained - taken)
-    return taken
+    return taken, drained
 
 
 @leaf
