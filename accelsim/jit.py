@@ -10,6 +10,8 @@ import numpy.typing as npt
 from accelsim_kernels.jit import DOOR as VALUES
 from accelsim_kernels.jit import Door
 from accelsim_kernels.jit import cache_base as cache_base
+from accelsim_kernels.jit import inner as inner
+from accelsim_kernels.jit import part as part
 
 #: Arrays that cross into kernels.
 Ints = npt.NDArray[np.int64]
@@ -17,7 +19,7 @@ Index = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 DOOR = Door("timing", [*sorted(Path(__file__).parent.glob("**/_core/*.py")), Path(__file__)])
-kernel, leaf, inner = DOOR.kernel, DOOR.leaf, DOOR.inner
+kernel, leaf = DOOR.kernel, DOOR.leaf
 
 
 def cold(values: bool) -> bool:

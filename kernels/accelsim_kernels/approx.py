@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import array, matrix
-from accelsim_kernels.jit import DOOR, kernel, leaf
+from accelsim_kernels.jit import inner, kernel, leaf
 from accelsim_kernels.requant import TYPES, quantize_multiplier
 
 Codes = npt.NDArray[Any]
@@ -32,25 +32,25 @@ _HALF_ROOT_2 = 1518500250
 _DIFF, _SUM = 5, 12
 
 
-@DOOR.inner
+@inner
 def high_product(a: int, b: int) -> np.int64:
     """The high half of twice the product of two int32, half up, saturated."""
     return min((np.int64(a) * np.int64(b) + (1 << 30)) >> 31, np.int64(_MOST))
 
 
-@DOOR.inner
+@inner
 def divide_by_power(x: int, shift: int) -> np.int64:
     """Shift right, half away from zero."""
     half = (np.int64(1) << shift) >> 1
     return (x + half - np.int64(x < 0 and shift > 0)) >> shift
 
 
-@DOOR.inner
+@inner
 def _saturated(x: int) -> np.int64:
     return min(max(np.int64(x), np.int64(_LEAST)), np.int64(_MOST))
 
 
-@DOOR.inner
+@inner
 def _exp(x: int, integer_bits: int) -> np.int64:
     """Exp of a number that is not positive, in Q0.31."""
     if x == 0:
@@ -69,7 +69,7 @@ def _exp(x: int, integer_bits: int) -> np.int64:
     return np.int64(found)
 
 
-@DOOR.inner
+@inner
 def _reciprocal(x: int) -> np.int64:
     """``1 / (1 + x)`` of x in [0, 1) in Q0.31, by three steps of Newton."""
     total = np.int64(x) + np.int64(_MOST)
@@ -81,7 +81,7 @@ def _reciprocal(x: int) -> np.int64:
     return _saturated(found << 1)
 
 
-@DOOR.inner
+@inner
 def _logistic(x: int) -> np.int64:
     """``1 / (1 + exp(-x))`` of x in Q4.27, in Q0.31."""
     if x == 0:

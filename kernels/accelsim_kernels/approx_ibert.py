@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import array, matrix
-from accelsim_kernels.jit import DOOR, kernel, leaf
+from accelsim_kernels.jit import inner, kernel, leaf
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -40,7 +40,7 @@ def _scale(scale: float) -> float:
     return float(scale)
 
 
-@DOOR.inner
+@inner
 def _exp(q: int, ln2: int, shift: int, more: int) -> np.int64:
     turns = min(-q // ln2, np.int64(_HALVINGS))
     inside = max(q + turns * ln2, -ln2) + shift
@@ -131,7 +131,7 @@ def i_softmax(x: npt.ArrayLike, scale: float) -> Int32:
     return out
 
 
-@DOOR.inner
+@inner
 def _root(n: int) -> np.int64:
     """The whole part of a square root, by Newton from above: algorithm 4."""
     if n < 2:

@@ -33,7 +33,7 @@ from accelsim_kernels.attention_softmax import (
 )
 from accelsim_kernels.chains import ROWS, chain4, chain_columns
 from accelsim_kernels.fused import fma32, of_order
-from accelsim_kernels.jit import kernel, leaf
+from accelsim_kernels.jit import kernel, part
 
 Float32 = npt.NDArray[np.float32]
 Int32 = npt.NDArray[np.int32]
@@ -70,7 +70,7 @@ class _Scratch(NamedTuple):
     logs: Float32
 
 
-@leaf
+@part
 def _score(head: _Head, i: int, count: int, low: int, high: int, own: _Scratch) -> None:
     """Write the products of ``count`` queries from i on with all keys of the tiles in between."""
     depth = head.queries.shape[1]
@@ -81,7 +81,7 @@ def _score(head: _Head, i: int, count: int, low: int, high: int, own: _Scratch) 
         chain4(own.scores, left, own.few, 0, 0, head.keys, left // TILE * depth, 0, depth)
 
 
-@leaf
+@part
 def _add_up(scores: Float32, low: int, high: int, totals: Float32) -> None:
     """Sum six rows at once, each one ascending: alone, every addition waits for the last one."""
     a, b, c, d, e, f = totals[0], totals[1], totals[2], totals[3], totals[4], totals[5]
@@ -95,7 +95,7 @@ def _add_up(scores: Float32, low: int, high: int, totals: Float32) -> None:
     totals[0], totals[1], totals[2], totals[3], totals[4], totals[5] = a, b, c, d, e, f
 
 
-@leaf
+@part
 def _share(seen: Bool, count: int) -> None:
     """Write which keys all queries see."""
     shared = seen[ROWS]
@@ -106,7 +106,7 @@ def _share(seen: Bool, count: int) -> None:
             shared[j] &= seen[r, j]
 
 
-@leaf
+@part
 def _mix(
     sums: Float32, scores: Float32, seen: Bool, values: Float32, count: int, low: int, high: int
 ) -> None:
@@ -125,7 +125,7 @@ def _mix(
         at = run + 1
 
 
-@leaf
+@part
 def _soften(own: _Scratch, count: int, low: int, high: int, steps: Steps) -> None:
     """Turn the scores of a block into probabilities; rescale and add to the sums of them."""
     maxima, news = own.largest[0], own.largest[1]
@@ -149,7 +149,7 @@ def _soften(own: _Scratch, count: int, low: int, high: int, steps: Steps) -> Non
         _add_up(own.scores, low, high, totals)
 
 
-@leaf
+@part
 def _rescale(sums: Float32, factors: Float32, count: int, added: bool) -> None:
     """Rescale the sums of rows that see a key of the block, and add those of the block."""
     for r in range(count):
@@ -163,7 +163,7 @@ def _rescale(sums: Float32, factors: Float32, count: int, added: bool) -> None:
                 sums[r, d] = sums[r, d] * factors[r]
 
 
-@leaf
+@part
 def _block(own: _Scratch, values: Float32, count: int, low: int, high: int, steps: Steps) -> None:
     """Attend one block of keys."""
     _soften(own, count, low, high, steps)
@@ -181,7 +181,7 @@ def _block(own: _Scratch, values: Float32, count: int, low: int, high: int, step
             round_row(own.sums[r], steps.accumulator)
 
 
-@leaf
+@part
 def part_keys(behind: int, steps: Steps) -> int:
     """Return the keys of a part for a query that sees keys before ``behind``."""
     if steps.split_keys:
@@ -192,14 +192,14 @@ def part_keys(behind: int, steps: Steps) -> int:
     return max(1, (blocks + steps.splits - 1) // steps.splits) * steps.block
 
 
-@leaf
+@part
 def _finish(own: _Scratch, r: int, steps: Steps, result: int, out: Float32) -> None:
     """Write a row as its last part leaves it; one that sees no key stays zero."""
     if own.largest[0, r] != NONE:
         normalize(own.sums[r], own.totals[1, r], steps, result, out)
 
 
-@leaf
+@part
 def _keep(own: _Scratch, count: int, filled: Int32, steps: Steps) -> None:
     """Keep the results of a part for the rows that see a key of it."""
     most = own.logs.shape[1] // ROWS
@@ -211,7 +211,7 @@ def _keep(own: _Scratch, count: int, filled: Int32, steps: Steps) -> None:
             filled[r] += 1
 
 
-@leaf
+@part
 def _parts(own: _Scratch, values: Float32, count: int, low: int, high: int, steps: Steps) -> None:
     """Attend part by part, of which there is one where keys are not split, and block by block."""
     part, filled = part_keys(high, steps), own.largest[2]
@@ -231,7 +231,7 @@ def _parts(own: _Scratch, values: Float32, count: int, low: int, high: int, step
             _keep(own, count, filled, steps)
 
 
-@leaf
+@part
 def _join(own: _Scratch, r: int, steps: Steps, result: int, out: Float32) -> None:
     """Merge the parts of a row; one that sees no key stays zero."""
     filled, top = own.largest[2, r], r * (own.logs.shape[1] // ROWS)
@@ -240,7 +240,7 @@ def _join(own: _Scratch, r: int, steps: Steps, result: int, out: Float32) -> Non
         merge(own.parts[top : top + filled], logs, weights, steps, result, out)
 
 
-@leaf
+@part
 def _together(i: int, queries: int, keys: int, rules: Rules, steps: Steps) -> int:
     """Return how many queries from i on, up to six, have parts of the same size."""
     size = part_keys(limits(i, queries, keys, rules)[1], steps)
@@ -253,7 +253,7 @@ def _together(i: int, queries: int, keys: int, rules: Rules, steps: Steps) -> in
     return count
 
 
-@leaf
+@part
 def _six(
     head: _Head, place: Place, count: int, rules: Rules, steps: Steps, masks: Masks,
     own: _Scratch, keys: int, out: Float32,

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.functions import exp64
 from accelsim_kernels.fused import bits_of, divide64, float_of, fma32
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import part
 
 Float32 = npt.NDArray[np.float32]
 
@@ -42,7 +42,7 @@ _TABLE = np.array(
 _NAN = np.float32(np.nan)
 
 
-@leaf
+@part
 def _cubic(x: np.float32) -> np.float32:
     bounded = x if x > np.float32(-127) else np.float32(-127)
     bounded = bounded if bounded < np.float32(127) else np.float32(127)
@@ -53,7 +53,7 @@ def _cubic(x: np.float32) -> np.float32:
     return made if x == x else _NAN
 
 
-@leaf
+@part
 def _looked_up(x: np.float32) -> np.float32:
     bounded = x if x > np.float32(-127) else np.float32(-127)
     bounded = bounded if bounded < np.float32(127) else np.float32(127)
@@ -69,7 +69,7 @@ def _looked_up(x: np.float32) -> np.float32:
     return made if x == x else _NAN
 
 
-@leaf
+@part
 def half(x: np.float32) -> np.float32:
     """Round to binary16, as ``rounding.to_fp16`` does, without a branch: loops become vectors."""
     bits = bits_of(x)
@@ -83,7 +83,7 @@ def half(x: np.float32) -> np.float32:
     return signed if x == x else x
 
 
-@leaf
+@part
 def power_all(x: Float32, kind: int) -> None:
     """Replace exponents by powers; ``kind`` counts ``EXPONENTIALS``.
 
@@ -106,7 +106,7 @@ def power_all(x: Float32, kind: int) -> None:
             x[j] = half(np.float32(exp64(np.float64(half(x[j])) * _LN2)))
 
 
-@leaf
+@part
 def log64(x: np.float32) -> float:
     """Return ln x in binary64 of a normal binary32 number above zero, infinity or NaN.
 

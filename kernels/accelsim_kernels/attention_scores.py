@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.functions import tanh64
 from accelsim_kernels.fused import divide32
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import part
 
 Float32 = npt.NDArray[np.float32]
 Bool = npt.NDArray[np.bool_]
@@ -43,7 +43,7 @@ class Masks(NamedTuple):
     added: Float32
 
 
-@leaf
+@part
 def copy(source: Float32, target: Float32) -> None:
     """Fill the upper left. Numba compiles a line that does it for ten seconds."""
     for row in range(source.shape[0]):
@@ -51,7 +51,7 @@ def copy(source: Float32, target: Float32) -> None:
             target[row, column] = source[row, column]
 
 
-@leaf
+@part
 def clear(target: Float32) -> None:
     """Fill with zeros."""
     for row in range(target.shape[0]):
@@ -59,7 +59,7 @@ def clear(target: Float32) -> None:
             target[row, column] = np.float32(0)
 
 
-@leaf
+@part
 def turn_keys(k: Float32, panels: Float32) -> None:
     """Write keys as panels ``[panel * depth, 64]``."""
     keys, depth = k.shape
@@ -69,7 +69,7 @@ def turn_keys(k: Float32, panels: Float32) -> None:
             panels[top + d, j % TILE] = k[j, d]
 
 
-@leaf
+@part
 def limits(i: int, queries: int, keys: int, rules: Rules) -> tuple[int, int]:
     """Return the first key that a query may see and the one behind the last."""
     if not rules.causal:
@@ -78,14 +78,14 @@ def limits(i: int, queries: int, keys: int, rules: Rules) -> tuple[int, int]:
     return max(0, behind - rules.window) if rules.window > 0 else 0, behind
 
 
-@leaf
+@part
 def _line(mask: Mask, place: Place) -> Place:
     """Return which row of a mask belongs to a query."""
     b, h, i, _ = mask.shape
     return min(place[0], b - 1), min(place[1], h - 1), min(place[2], i - 1)
 
 
-@leaf
+@part
 def see(place: Place, span: tuple[int, int], masks: Masks, seen: Bool) -> None:
     """Write which keys a query sees."""
     for j in range(seen.size):
@@ -100,7 +100,7 @@ def see(place: Place, span: tuple[int, int], masks: Masks, seen: Bool) -> None:
             seen[j] &= added[j] != np.float32(-np.inf)
 
 
-@leaf
+@part
 def bend(scores: Float32, place: Place, rules: Rules, added: Float32) -> None:
     """Scale, cap and shift the scores of a query."""
     for j in range(scores.size):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.attention_exponential import half, log64, power_all
 from accelsim_kernels.fused import bits_of, divide32, float_of, fma32, of_order, order_of
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import part
 from accelsim_kernels.rounding import round_all, rounded
 
 Float32 = npt.NDArray[np.float32]
@@ -52,7 +52,7 @@ class Steps(NamedTuple):
     spread: np.float32
 
 
-@leaf
+@part
 def largest_of(scores: Float32, seen: Bool) -> np.int32:
     """Return the order of the largest score that is seen."""
     key = NONE
@@ -61,7 +61,7 @@ def largest_of(scores: Float32, seen: Bool) -> np.int32:
     return key
 
 
-@leaf
+@part
 def advance(old: Int32, new: Int32, steps: Steps, factors: Float32) -> None:
     """Move the maxima of six rows, and write what their sums so far are multiplied by.
 
@@ -85,7 +85,7 @@ def advance(old: Int32, new: Int32, steps: Steps, factors: Float32) -> None:
             factors[r] = np.float32(-1)
 
 
-@leaf
+@part
 def weigh(scores: Float32, seen: Bool, largest: np.float32, steps: Steps) -> None:
     """Turn scores into powers; keys that are not seen get +0, which changes no sum."""
     if steps.folded:
@@ -104,7 +104,7 @@ def weigh(scores: Float32, seen: Bool, largest: np.float32, steps: Steps) -> Non
         scores[j] = scores[j] if seen[j] else np.float32(0)
 
 
-@leaf
+@part
 def _to_fp8(x: np.float32, fraction: int, lowest: int, largest: np.float32) -> np.float32:
     """Round a number that is not negative to FP8: ties to even, saturating; NaN stays."""
     drop = np.uint32(23 - fraction)
@@ -119,7 +119,7 @@ def _to_fp8(x: np.float32, fraction: int, lowest: int, largest: np.float32) -> n
     return made if x == x else x
 
 
-@leaf
+@part
 def round_row(x: Float32, fmt: int) -> None:
     """Round to the format with that number in ``PLAIN``."""
     if fmt == 1:
@@ -129,7 +129,7 @@ def round_row(x: Float32, fmt: int) -> None:
             x[j] = half(x[j])
 
 
-@leaf
+@part
 def round_probabilities(p: Float32, steps: Steps) -> None:
     """Scale and round probabilities to the format in which they enter the array."""
     if steps.scale != np.float32(1):
@@ -149,7 +149,7 @@ def round_probabilities(p: Float32, steps: Steps) -> None:
         round_row(p, steps.probabilities)
 
 
-@leaf
+@part
 def normalize(sums: Float32, total: np.float32, steps: Steps, result: int, out: Float32) -> None:
     """Divide a row by its sum, or multiply it with the reciprocal, and round it."""
     inverse = divide32(np.float32(1), total)
@@ -159,13 +159,13 @@ def normalize(sums: Float32, total: np.float32, steps: Steps, result: int, out: 
         out[d] = rounded(value, result)
 
 
-@leaf
+@part
 def log_sum(largest: np.int32, total: np.float32, steps: Steps) -> np.float32:
     """Return the logarithm of the sum of all exponentials of a part."""
     return of_order(largest) * steps.spread + np.float32(log64(total))
 
 
-@leaf
+@part
 def _relative(x: Float32, steps: Steps) -> None:
     """Replace differences of logarithms by e^x, by the unit's power."""
     if steps.power:
@@ -174,7 +174,7 @@ def _relative(x: Float32, steps: Steps) -> None:
     power_all(x, steps.power)
 
 
-@leaf
+@part
 def _merge_together(
     parts: Float32, logs: Float32, weights: Float32, steps: Steps, out: Float32
 ) -> None:
@@ -195,7 +195,7 @@ def _merge_together(
             out[d] = fma32(weights[s], parts[s, d], out[d])
 
 
-@leaf
+@part
 def _merge_pairwise(
     parts: Float32, logs: Float32, weights: Float32, steps: Steps, out: Float32
 ) -> None:
@@ -213,7 +213,7 @@ def _merge_pairwise(
         log = largest + np.float32(log64(total))
 
 
-@leaf
+@part
 def merge(
     parts: Float32, logs: Float32, weights: Float32, steps: Steps, result: int, out: Float32
 ) -> None:

@@ -13,7 +13,7 @@ from numba.extending import intrinsic
 
 from accelsim_kernels.cast import fp8_code
 from accelsim_kernels.fused import bits_of, divide32, float_of
-from accelsim_kernels.jit import DOOR, leaf
+from accelsim_kernels.jit import inner, leaf
 from accelsim_kernels.lanes import choose
 
 Array = npt.NDArray[Any]
@@ -68,7 +68,7 @@ largest, multiplied = intrinsic(_largest), intrinsic(_multiplied)
 _INFINITY, _NAN = np.uint32(0x7F800000), np.uint32(0x7FC00000)
 
 
-@DOOR.inner
+@inner
 def _power(magnitude: np.uint32, whole: Array, most: np.float32, ceilings: Array) -> np.uint32:
     """Return the E8M0 code of a block's scale; ``magnitude`` holds the bits of the largest."""
     divided, up = whole[1] != 0, whole[2] != 0
@@ -85,7 +85,7 @@ def _power(magnitude: np.uint32, whole: Array, most: np.float32, ceilings: Array
     return np.uint32(min(max(found - (0 if divided else np.int64(whole[3])), 0), 254))
 
 
-@DOOR.inner
+@inner
 def _power_factor(code: np.uint32, whole: Array) -> np.float32:
     """Return the reciprocal of a power of two; of NaN: 0, or NaN where the scale was divided."""
     if code == 255:
@@ -97,7 +97,7 @@ def _power_factor(code: np.uint32, whole: Array) -> np.float32:
     return float_of(np.uint32((np.uint32(254) - code) << np.uint32(23)))
 
 
-@DOOR.inner
+@inner
 def _absmax(x: Array, first: int, last: int) -> np.uint32:
     """Return the bits of the largest magnitude, NaN being the largest."""
     found, place = np.uint32(0), first
@@ -110,7 +110,7 @@ def _absmax(x: Array, first: int, last: int) -> np.uint32:
     return found
 
 
-@DOOR.inner
+@inner
 def _scale(x: Array, first: int, last: int, factor: np.float32, scaled: Array) -> None:
     """Write numbers times a factor."""
     place = first

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.arrays import array
 from accelsim_kernels.fused import bits_of, float_of
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import leaf, part
 
 Float32 = npt.NDArray[np.float32]
 UInt8 = npt.NDArray[np.uint8]
@@ -28,7 +28,7 @@ class _Fp8:
 FP8 = {"fp8_e4m3": _Fp8(3, 7, 0x7E), "fp8_e5m2": _Fp8(2, 15, 0x7B)}
 
 
-@leaf
+@part
 def fp8_code(x: np.float32, fraction: int, bias: int, largest: int) -> np.uint8:
     """Return the code of a number: nearest, ties to even, saturating; NaN is 0x7F with the sign."""
     bits = bits_of(x)

@@ -17,7 +17,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import part
 
 Float32 = npt.NDArray[np.float32]
 
@@ -115,7 +115,7 @@ def _chain(vectors: int) -> Any:
 chain4, chain2, chain1 = _chain(4), _chain(2), _chain(1)
 
 
-@leaf
+@part
 def chain_columns(out: Float32, a: Float32, k: int, b: Float32, row: int, steps: int) -> None:
     """Run chains of binary32 over all columns, whose number is a multiple of 16."""
     left, width = 0, out.shape[1]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from accelsim_kernels.fused import choose64, divide64, double_of
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import part
 
 #: Beyond these the result is zero or infinite in binary32 and still a number in binary64.
 _LOWEST, _HIGHEST = -700.0, 700.0
@@ -29,7 +29,7 @@ NEAR, FAR = 0.46875, 4.0
 _ONE_BY_ROOT_PI = 0.5641895835477563
 
 
-@leaf
+@part
 def exp64(x: float) -> float:
     """Return e^x in binary64: 2^n times the series of the rest, by Horner, in a fixed order."""
     bounded = choose64(x > _LOWEST, x, _LOWEST)
@@ -54,13 +54,13 @@ def exp64(x: float) -> float:
     return choose64(x == x, total, x)
 
 
-@leaf
+@part
 def sigmoid64(x: float) -> float:
     """Return 1 / (1 + e^-x)."""
     return divide64(1.0, 1.0 + exp64(-x))
 
 
-@leaf
+@part
 def tanh64(x: float) -> float:
     """Return tanh x, also where it is nearly x."""
     square = x * x
@@ -69,7 +69,7 @@ def tanh64(x: float) -> float:
     return choose64(abs(x) < _SMALL, series, choose64(x > 0.0, tail, -tail))
 
 
-@leaf
+@part
 def erf_near(z: float) -> float:
     """Return erf z up to 0.46875."""
     y = z * z
@@ -83,7 +83,7 @@ def erf_near(z: float) -> float:
     return z * divide64(top + 3.20937758913846947e03, low + 2.84423683343917062e03)
 
 
-@leaf
+@part
 def erfc_middle(z: float) -> float:
     """Return e^(z^2) erfc z from 0.46875 to 4."""
     top = 2.15311535474403846e-8 * z
@@ -104,7 +104,7 @@ def erfc_middle(z: float) -> float:
     return divide64(top + 1.23033935479799725e03, low + 1.23033935480374942e03)
 
 
-@leaf
+@part
 def erfc_far(z: float) -> float:
     """Return e^(z^2) erfc z from 4 on."""
     y = divide64(1.0, z * z)

@@ -12,7 +12,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import part
 
 
 def _fma(kind: Any) -> Any:
@@ -71,7 +71,7 @@ double_of = _bitcast(types.int64, types.float64, ir.DoubleType())
 bits_of_double = _bitcast(types.float64, types.int64, ir.IntType(64))
 
 
-@leaf
+@part
 def order_of(x: np.float32) -> np.int32:
     """Return an integer that orders binary32 numbers as they are, -0 before +0, NaN at the ends.
 
@@ -81,7 +81,7 @@ def order_of(x: np.float32) -> np.int32:
     return bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF))
 
 
-@leaf
+@part
 def of_order(key: np.int32) -> np.float32:
     """Return the number of an integer of ``order_of``."""
     return float_of(np.uint32(key ^ ((key >> np.int32(31)) & np.int32(0x7FFFFFFF))))

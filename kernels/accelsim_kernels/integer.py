@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.arrays import matrix
-from accelsim_kernels.jit import DOOR, kernel, leaf, rows_in_threads, threads
+from accelsim_kernels.jit import inner, kernel, leaf, part, rows_in_threads, threads
 from accelsim_kernels.tile import (
     COLUMNS,
     ROWS,
@@ -57,7 +57,7 @@ _WORTH = 1 << 27
 _LOW, _HIGH = -8, 7
 
 
-@leaf
+@part
 def pack_rows(words: UInt32, first: int, packed: Int32) -> None:
     """Lay out 6 rows of 4 codes a word as ``[k/4][6]``, every code made unsigned."""
     rows = min(ROWS, words.shape[0] - first)
@@ -71,7 +71,7 @@ def pack_rows(words: UInt32, first: int, packed: Int32) -> None:
             packed[step * ROWS + i] = np.int32(words[first + i, step] ^ _SIGNS)
 
 
-@leaf
+@part
 def _pack_panel(b: Int8, column: int, start: int, stop: int, packed: Int8, bias: Int32) -> None:
     """Lay out K from ``start`` to ``stop`` of 64 columns as ``[k/4][64][4]``, with their sums."""
     n = b.shape[0]
@@ -121,7 +121,7 @@ def _pack_nibbles(codes: Int8, zeros: Int8, group: int, panels: UInt8, terms: In
                 terms[panel, number, 0, j], terms[panel, number, 1, j] = total, zero
 
 
-@leaf
+@part
 def _unpack_nibbles(packed: UInt8, zeros: Int32, codes: Int8) -> None:
     """Undo the halves: ``[k/4][64][4]`` codes, as the inner loop reads them, less zero points."""
     width = COLUMNS * 4
@@ -139,7 +139,7 @@ def _unpack_nibbles(packed: UInt8, zeros: Int32, codes: Int8) -> None:
                     codes[step * width + 4 * j + byte] -= np.int8(zeros[j])
 
 
-@DOOR.inner
+@inner
 def _tile8(
     sums: Int32, bias: Int32, ones: Float32, left: Int32, at: int, flat: Int32, place: int,
     steps: int, vnni: bool,
@@ -156,7 +156,7 @@ def _tile8(
         dot4_tile(sums, bias, ones, left, at, flat, place, steps)
 
 
-@leaf
+@part
 def sums8(
     rows: Int32, count: int, flat: Int32, panel: int, bias: Int32, ones: Float32, vnni: bool,
     sums: Int32,
@@ -169,7 +169,7 @@ def sums8(
             _tile8(sums[tile], bias, ones, rows[tile], part * ROWS, flat, at, run, vnni)
 
 
-@leaf
+@part
 def _copy_out(sums: Int32, edge: int, streamed: bool, out: Int32) -> None:
     """Copy the sums ``[tile, 6, 64]`` of a panel to their columns."""
     columns, flat, rows = out.shape[1], out.reshape(-1), sums.reshape(-1)
@@ -203,7 +203,7 @@ def _product8(
             _copy_out(sums, panel * COLUMNS, streamed, out[block : min(last, block + BLOCK)])
 
 
-@leaf
+@part
 def _group4(
     rows: Int32, weights: Int32, start: Int32, scale: Float32, vnni: bool, acc: Float32
 ) -> None:

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numba.extending import intrinsic
 
-from accelsim_kernels.jit import DOOR
+from accelsim_kernels.jit import inner
 
 
 def _operation(name: str) -> Any:
@@ -76,7 +76,7 @@ def lane(word: Any, fraction: int) -> Callable[..., Any]:
     whole, infinity = word(width - 2), word((2 ** (width - 1) - 1) & -(2**fraction))
     positive = word(2 ** (width - 1) - 1)
 
-    @DOOR.inner
+    @inner
     def code_of(bits: Any, noise: Any, rule: Any) -> Any:
         """Return the code of a number by a rule, ``noise`` being its random bits."""
         (
@@ -119,7 +119,7 @@ def lane(word: Any, fraction: int) -> Callable[..., Any]:
     return code_of
 
 
-@DOOR.inner
+@inner
 def facts_of(rule: Any) -> Any:
     """Return the entries of a rule as a tuple, which stays in registers."""
     return (

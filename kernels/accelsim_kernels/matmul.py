@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.arrays import matrix
 from accelsim_kernels.chains import chain4
-from accelsim_kernels.jit import kernel, leaf, rows_in_threads
+from accelsim_kernels.jit import kernel, leaf, part, rows_in_threads
 from accelsim_kernels.tile import COLUMNS, ROWS, chain_tile
 
 Float32 = npt.NDArray[np.float32]
@@ -49,7 +49,7 @@ def _panels(b: Floats, width: int) -> Floats:
     return panels
 
 
-@leaf
+@part
 def _pack_rows(a: Float32, first: int, packed: Float32) -> None:
     """Lay out 6 rows as ``[k][6]``; missing rows are zero."""
     rows, depth = a.shape

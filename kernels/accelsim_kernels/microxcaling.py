@@ -18,7 +18,7 @@ from accelsim_kernels.arrays import array, matrix
 from accelsim_kernels.codec import numbers_of
 from accelsim_kernels.formats import format_of
 from accelsim_kernels.fused import bits_of, double_of, float_of
-from accelsim_kernels.jit import DOOR, leaf
+from accelsim_kernels.jit import inner, leaf
 from accelsim_kernels.lanes import choose
 
 Array = npt.NDArray[Any]
@@ -78,7 +78,7 @@ def _exponents() -> Array:
     return found
 
 
-@DOOR.inner
+@inner
 def _exponent(magnitude: np.uint32, reached: Array) -> np.int32:
     """Return ``floor(log2(x))`` of the bits of a normal number, as binary32 has it."""
     field = np.int32(magnitude >> np.uint32(23))
@@ -86,7 +86,7 @@ def _exponent(magnitude: np.uint32, reached: Array) -> np.int32:
     return np.int32(field - 127 + np.int32(fraction >= reached[field]))
 
 
-@DOOR.inner
+@inner
 def _rounded(x: np.float32, reached: Array, facts: Any) -> np.float32:
     """Return one number in the element's format."""
     fraction, least, shared, floats, smallest, even = facts
@@ -125,7 +125,7 @@ def _round_elements(x: Array, whole: Array, floats: Array, reached: Array, out: 
         out[i] = _rounded(x[i], reached, facts)
 
 
-@DOOR.inner
+@inner
 def _power(exponent: np.int32) -> np.float32:
     """Return a power of two from 2^-127 on."""
     if exponent == -127:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.fused import bits_of
-from accelsim_kernels.jit import DOOR, leaf, rows_in_threads
+from accelsim_kernels.jit import inner, leaf, rows_in_threads
 
 Bits = npt.NDArray[Any]
 Bool = npt.NDArray[np.bool_]
@@ -52,7 +52,7 @@ def _bits(name: str, value: npt.ArrayLike) -> Bits:
     return np.require(given, requirements=["C", "W"]).view(_BITS[given.dtype.itemsize])
 
 
-@DOOR.inner
+@inner
 def _largest(scores: Float32, start: int, n: int, m: int) -> np.uint32:
     """Return the places of the n largest of m; of equal ones the lower comes first."""
     found = np.uint32(0)
@@ -98,7 +98,7 @@ def keep_nm(scores: npt.ArrayLike, n: int, m: int) -> Bool:
     return keep
 
 
-@DOOR.inner
+@inner
 def _chosen(kept: Bits, start: int, n: int, m: int) -> np.uint32:
     """Return the n places of a group to keep, the lowest free ones last; 0: there are more."""
     found, count = np.uint32(0), 0
@@ -226,7 +226,7 @@ def expand_nm(
     return codes.view(given.dtype)
 
 
-@DOOR.inner
+@inner
 def two_of_four(a: np.uint32, b: np.uint32, c: np.uint32, d: np.uint32) -> tuple[int, int]:
     """Return the places of the two largest, ascending; of equal ones the lower counts more."""
     ab, ac, ad = np.int32(b > a), np.int32(c > a), np.int32(d > a)

@@ -26,7 +26,7 @@ from accelsim_kernels.functions import (
     tanh64,
 )
 from accelsim_kernels.fused import choose64, divide32, of_order, order_of
-from accelsim_kernels.jit import leaf, rows_in_threads
+from accelsim_kernels.jit import leaf, part, rows_in_threads
 from accelsim_kernels.rounding import plain, round_all
 
 Float32 = npt.NDArray[np.float32]
@@ -98,7 +98,7 @@ def _tanh(x: Float32, out: Float32) -> None:
         out[i] = np.float32(tanh64(np.float64(x[i])))
 
 
-@leaf
+@part
 def _ramp(x: float) -> float:
     """Return x + 3 between 0 and 6, divided by 6."""
     part = x + 3.0

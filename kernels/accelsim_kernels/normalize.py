@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.arrays import matrix, vector
 from accelsim_kernels.fused import divide32
-from accelsim_kernels.jit import kernel, leaf, rows_in_threads
+from accelsim_kernels.jit import kernel, part, rows_in_threads
 from accelsim_kernels.rounding import plain, rounded
 
 Float32 = npt.NDArray[np.float32]
@@ -21,7 +21,7 @@ Float32 = npt.NDArray[np.float32]
 _LEAST = 65536
 
 
-@leaf
+@part
 def _fold(partial: Float32) -> np.float32:
     """Add the lanes' sums by halves."""
     count = partial.size
@@ -33,7 +33,7 @@ def _fold(partial: Float32) -> np.float32:
     return partial[0]
 
 
-@leaf
+@part
 def _sum(row: Float32, centre: np.float32, power: int, partial: Float32) -> np.float32:
     """Sum ``x - centre`` or its square over a row."""
     lanes, n = partial.size, row.size

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.arrays import array
 from accelsim_kernels.fused import float_of
-from accelsim_kernels.jit import DOOR, leaf
+from accelsim_kernels.jit import inner, leaf
 
 Codes = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
@@ -281,7 +281,7 @@ def activation_range(
     return code(low, int(kind.min)), code(high, int(kind.max))
 
 
-@DOOR.inner
+@inner
 def _doubled(x: int, multiplier: int, left: int, right: int) -> np.int32:
     wide = np.int64(np.int32(x << left)) * np.int64(multiplier)
     # Truncation with a nudge that follows the sign is the floor after half; -1 * -1 saturates.
@@ -291,7 +291,7 @@ def _doubled(x: int, multiplier: int, left: int, right: int) -> np.int32:
     return np.int32((high + half - down) >> right)
 
 
-@DOOR.inner
+@inner
 def _once(x: int, multiplier: int, shift: int, nudge: int) -> np.int32:
     half = np.int64(1) << np.int64(shift - 1)
     if shift > 31:
@@ -299,7 +299,7 @@ def _once(x: int, multiplier: int, shift: int, nudge: int) -> np.int32:
     return np.int32((np.int64(x) * np.int64(multiplier) + half) >> np.int64(shift))
 
 
-@DOOR.inner
+@inner
 def _away(x: float) -> np.int32:
     """Round half away from zero, and stay in int32."""
     size = abs(x)
@@ -308,7 +308,7 @@ def _away(x: float) -> np.int32:
     return np.int32(min(max(whole if x >= 0 else -whole, -2147483648.0), 2147483647.0))
 
 
-@DOOR.inner
+@inner
 def requantize_row(
     sums: Codes, table: Int32, scales: Float64, limits: Int32, edge: int, out: Codes
 ) -> None:

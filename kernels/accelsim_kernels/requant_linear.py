@@ -26,7 +26,7 @@ from accelsim_kernels.integer import (
     uses_vnni,
     words_of,
 )
-from accelsim_kernels.jit import kernel, leaf, rows_in_threads
+from accelsim_kernels.jit import kernel, leaf, part, rows_in_threads
 from accelsim_kernels.requant import (
     DOUBLE,
     REAL,
@@ -69,7 +69,7 @@ def _take_off(rows: Int32, zeros: Int32, sums: Int32) -> None:
             sums[i, j] = np.int32(sums[i, j] - np.int32(row * zeros[j]))
 
 
-@leaf
+@part
 def _write_out(
     sums: Int32, table: Int32, scales: Float64, limits: Int32, edge: int, out: Codes
 ) -> None:

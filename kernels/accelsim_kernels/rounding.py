@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.arrays import array
 from accelsim_kernels.fused import bits_of, float_of
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import leaf, part
 
 Float32 = npt.NDArray[np.float32]
 
@@ -15,7 +15,7 @@ Float32 = npt.NDArray[np.float32]
 PLAIN = {"fp32": 0, "bf16": 1, "fp16": 2}
 
 
-@leaf
+@part
 def to_bf16(x: np.float32) -> np.float32:
     """Round to bfloat16; overflow goes to infinity, NaN stays NaN."""
     bits = bits_of(x)
@@ -25,7 +25,7 @@ def to_bf16(x: np.float32) -> np.float32:
     return float_of((bits + np.uint32(0x7FFF) + odd) & np.uint32(0xFFFF0000))
 
 
-@leaf
+@part
 def to_fp16(x: np.float32) -> np.float32:
     """Round to binary16; overflow goes to infinity, subnormals are kept, NaN stays NaN."""
     bits = bits_of(x)
@@ -41,7 +41,7 @@ def to_fp16(x: np.float32) -> np.float32:
     return float_of(sign | ((magnitude + np.uint32(0xFFF) + odd) & np.uint32(0xFFFFE000)))
 
 
-@leaf
+@part
 def rounded(x: np.float32, fmt: int) -> np.float32:
     """Round to the format with that number in ``PLAIN``."""
     if fmt == 1:

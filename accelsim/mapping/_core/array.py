@@ -13,7 +13,7 @@ the two together.
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, leaf, part
 from accelsim.mapping._core.layout import (
     C_COLS,
     C_OUTPUT_DB,
@@ -36,7 +36,7 @@ def ceil_div(a: int, b: int) -> int:
     return (a + b - 1) // b
 
 
-@leaf
+@part
 def k_steps(problem: Ints, k: int) -> int:
     """Steps along K after pruning, with the products that a PE adds per step.
 
@@ -46,7 +46,7 @@ def k_steps(problem: Ints, k: int) -> int:
     return ceil_div(kept, problem[P_K_PER_CYCLE])
 
 
-@leaf
+@part
 def k_groups(problem: Ints, k: int) -> tuple[int, int, int]:
     """Cut K into scale groups: how many whole ones, the steps of one, and the steps of the rest."""
     group = problem[P_GROUP]
@@ -56,7 +56,7 @@ def k_groups(problem: Ints, k: int) -> tuple[int, int, int]:
     return k // group, k_steps(problem, group), rest
 
 
-@leaf
+@part
 def k_folds_of(problem: Ints, machine: Ints, k: int) -> int:
     """Stationary folds along K.
 
@@ -68,7 +68,7 @@ def k_folds_of(problem: Ints, machine: Ints, k: int) -> int:
     return groups * ceil_div(steps, rows) + ceil_div(rest, rows)
 
 
-@leaf
+@part
 def folds_and_stream(
     problem: Ints, machine: Ints, dataflow: int, m: int, n: int, k: int
 ) -> tuple[int, int]:
@@ -124,7 +124,7 @@ def early_cycles(problem: Ints, machine: Ints, dataflow: int, m: int, n: int, k:
     return max(0, machine[C_ROWS] - stream)
 
 
-@leaf
+@part
 def operand_passes(machine: Ints, dataflow: int, m: int, n: int) -> tuple[int, int]:
     """How often a tile's first and second operand are read from the nearest level.
 
@@ -139,7 +139,7 @@ def operand_passes(machine: Ints, dataflow: int, m: int, n: int) -> tuple[int, i
     return 1, ceil_div(m, cols)
 
 
-@leaf
+@part
 def k_folds(problem: Ints, machine: Ints, dataflow: int, k: int) -> int:
     """Folds along K, after each of which partial sums leave the array."""
     if dataflow == OS:

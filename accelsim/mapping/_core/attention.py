@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, leaf, part
 from accelsim.mapping._core.array import ceil_div, operand_passes, tile_cycles
 from accelsim.mapping._core.layout import C_ACC_BITS, OP_A, OP_C, OP_STORE, OP_W
 from accelsim.mapping._core.steps import (
@@ -31,7 +31,7 @@ from accelsim.mapping._core.tile import share
 H_DATAFLOW, H_HEADS, H_ROWS, H_QUERIES, H_KEYS, H_RESIDENT = 0, 1, 2, 3, 4, 5
 
 
-@leaf
+@part
 def last_key(attention: Ints, query: int, count: int) -> int:
     """Number of keys that a block of queries sees."""
     if attention[T_CAUSAL] == 0:
@@ -40,7 +40,7 @@ def last_key(attention: Ints, query: int, count: int) -> int:
     return max(1, min(attention[T_KEYS], seen))
 
 
-@leaf
+@part
 def first_key(attention: Ints, choice: Ints, query: int) -> int:
     """First key of the first block of keys that a block of queries looks at."""
     if attention[T_WINDOW] == 0:
@@ -87,7 +87,7 @@ def block_bits(attention: Ints, choice: Ints) -> int:
     return queries + keys + rest
 
 
-@leaf
+@part
 def mask_bits(attention: Ints, units: int, queries: int, keys: int) -> int:
     """Bits of the masks of a block; heads, or all sequences, may share one."""
     if attention[T_MASK_BITS] == 0:
@@ -109,7 +109,7 @@ def visited_scores(attention: Ints, choice: Ints) -> int:
     return scores * attention[T_UNITS] * attention[T_GROUP]
 
 
-@leaf
+@part
 def _work_of(
     problem: Ints,
     machine: Ints,
@@ -147,7 +147,7 @@ def _work_of(
     work[W_VECTOR] = share(attention[T_SCORE_MC], all_rows * keys, scores)
 
 
-@leaf
+@part
 def _load_keys(
     attention: Ints, choice: Ints, units: int, keys: int, resident_keys: int, step: int, bits: Ints
 ) -> None:
@@ -161,7 +161,7 @@ def _load_keys(
             bits[link, OP_W, step] = units * resident_keys * depths * attention[T_K_BITS]
 
 
-@leaf
+@part
 def _everywhere(bits: Ints, which: int, step: int, amount: int) -> None:
     """Add to a queue's tile on every link."""
     for link in range(bits.shape[0]):
@@ -194,7 +194,7 @@ def attention_steps(
             _finish_rows(attention, rows, outputs, step - 1, bits, work)
 
 
-@leaf
+@part
 def _finish_rows(
     attention: Ints, rows: int, outputs: int, step: int, bits: Ints, work: Ints
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Ints, leaf
+from accelsim.jit import Floats, Ints, leaf, part
 from accelsim.mapping._core.layout import (
     BANK_GROUPS,
     INTERLEAVED,
@@ -37,13 +37,13 @@ def holds(levels: Ints, level: int, first: int, second: int, results: int) -> bo
     return operands and results <= levels[level, L_TENSOR0 + 2]
 
 
-@leaf
+@part
 def port_ps(levels: Ints, rates: Floats, read: float, written: float) -> float:
     """Picoseconds of the nearest level's port or ports, all banks together."""
     return np.ceil(_together(levels, read, written) * rates[R_PORT0])
 
 
-@leaf
+@part
 def _together(levels: Ints, read: float, written: float) -> float:
     """Bits that pass one after the other: all of them, or with two ports one direction."""
     return max(read, written) if levels[0, L_PORTS] == 2 else read + written
@@ -70,7 +70,7 @@ def bank_ps(
     return np.ceil(max(slowest, results * rates[R_PORT_BANKS0 + 2]))
 
 
-@leaf
+@part
 def _group_bits(levels: Ints, read: int, written: int, came: int, left: int) -> int:
     """Bits that the banks of one tensor pass one after the other; DMA's, and those of the units.
 
@@ -81,7 +81,7 @@ def _group_bits(levels: Ints, read: int, written: int, came: int, left: int) -> 
     return _together(levels, read + left, written + came)
 
 
-@leaf
+@part
 def link_banks(rates: Floats, link: int, group: int) -> float:
     """Picoseconds per bit of a tensor's banks at the ends of a link; 0 where they are shared."""
     return rates[R_LINK_BANKS0 + BANK_GROUPS * link + group]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Ints, kernel, leaf
+from accelsim.jit import Floats, Ints, kernel, leaf, part
 from accelsim.mapping._core.array import ceil_div, early_cycles, fill_drain_cycles
 from accelsim.mapping._core.banks import bank_ps, holds, link_banks
 from accelsim.mapping._core.layout import (
@@ -63,7 +63,7 @@ from accelsim.mapping._core.tile import (
 _ORDER_TABLE = np.array(ORDERS, dtype=np.int64)
 
 
-@leaf
+@part
 def tile_size(problem: Ints, machine: Ints, choice: Ints, level: int, dim: int) -> int:
     """Tile size of a level; above the last level stands the whole problem."""
     if level >= machine[C_LEVELS]:
@@ -71,7 +71,7 @@ def tile_size(problem: Ints, machine: Ints, choice: Ints, level: int, dim: int) 
     return choice[S_LEVEL0 + S_STRIDE * level + dim]
 
 
-@leaf
+@part
 def loop_dim(choice: Ints, level: int, position: int) -> int:
     """Dimension of a loop: position 0 is the batch loop."""
     if position == 0:
@@ -79,7 +79,7 @@ def loop_dim(choice: Ints, level: int, position: int) -> int:
     return _ORDER_TABLE[choice[S_LEVEL0 + S_STRIDE * level + DIMS], position - 1]
 
 
-@leaf
+@part
 def concerns(problem: Ints, operand: int, dim: int) -> bool:
     """Whether a loop over ``dim`` changes the tile of an operand (0 A, 1 W, 2 output)."""
     if operand == OP_A:
@@ -89,7 +89,7 @@ def concerns(problem: Ints, operand: int, dim: int) -> bool:
     return dim != K
 
 
-@leaf
+@part
 def passes(problem: Ints, machine: Ints, choice: Ints, link: int, operand: int) -> int:
     """How often an operand crosses a link as a whole."""
     total = 1
@@ -110,12 +110,12 @@ def passes(problem: Ints, machine: Ints, choice: Ints, link: int, operand: int) 
     return total
 
 
-@leaf
+@part
 def _tiles_of(problem: Ints, machine: Ints, choice: Ints, link: int, dim: int) -> int:
     return ceil_div(problem[P_B + dim], tile_size(problem, machine, choice, link, dim))
 
 
-@leaf
+@part
 def a_bits_once(problem: Ints, machine: Ints, choice: Ints, link: int) -> int:
     """Bits of one pass of the first operand: halos of a convolution overlap."""
     if problem[P_CONV] == 0:
@@ -134,7 +134,7 @@ def a_bits_once(problem: Ints, machine: Ints, choice: Ints, link: int) -> int:
     return bits * columns
 
 
-@leaf
+@part
 def stays(problem: Ints, machine: Ints, level: int, operand: int) -> bool:
     """Whether an operand lies whole in a level: it is the outermost, and an op before left it."""
     if level + 1 < machine[C_LEVELS]:
@@ -144,7 +144,7 @@ def stays(problem: Ints, machine: Ints, level: int, operand: int) -> bool:
     return operand == OP_W and problem[P_W_HERE] == 1
 
 
-@leaf
+@part
 def crossing_bits(problem: Ints, machine: Ints, link: int) -> tuple[int, int]:
     """Bits of the epilogue's inputs and of finished outputs that cross a link."""
     if link + 1 < machine[C_LEVELS]:
@@ -153,7 +153,7 @@ def crossing_bits(problem: Ints, machine: Ints, link: int) -> tuple[int, int]:
     return problem[P_X_BITS] - here_x, problem[P_O_BITS] - here_o
 
 
-@leaf
+@part
 def queue_traffic(
     problem: Ints, machine: Ints, choice: Ints, link: int
 ) -> tuple[tuple[int, int, int, int], int]:
@@ -182,7 +182,7 @@ def link_traffic(problem: Ints, machine: Ints, choice: Ints, link: int) -> tuple
     return first + second + sums, stored, visits
 
 
-@leaf
+@part
 def floor_bits(problem: Ints, machine: Ints, link: int) -> int:
     """Bits that cross a link under every plan."""
     x_bits, o_bits = crossing_bits(problem, machine, link)
@@ -194,7 +194,7 @@ def floor_bits(problem: Ints, machine: Ints, link: int) -> int:
     return bits
 
 
-@leaf
+@part
 def setup_ps(problem: Ints, machine: Ints, rates: Floats, link: int) -> float:
     """Latency of a transfer on a link; 0 where all operands lie inside of it."""
     inside = stays(problem, machine, link, OP_A) and stays(problem, machine, link, OP_W)
@@ -230,7 +230,7 @@ def tensor_bits(
     return first, second, (out + output_share(problem, x_bits, b, m, n)) * out_buffers
 
 
-@leaf
+@part
 def level_bits(
     problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, partial: bool
 ) -> int:
@@ -272,7 +272,7 @@ def busy(
     return cycles, (first, second, sums, written), occupied
 
 
-@leaf
+@part
 def _corner(problem: Ints, sizes: tuple[int, int, int, int], corner: int, extent: Ints) -> int:
     """Number of tiles that are whole or cut in each dimension as ``corner`` says; their sizes."""
     count = 1
@@ -288,7 +288,7 @@ def _corner(problem: Ints, sizes: tuple[int, int, int, int], corner: int, extent
     return count
 
 
-@leaf
+@part
 def edge_ps(problem: Ints, machine: Ints, choice: Ints, rates: Floats) -> tuple[float, float]:
     """Time before the first tile can start, and after the last one has left the array."""
     b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)
@@ -317,7 +317,7 @@ def edge_ps(problem: Ints, machine: Ints, choice: Ints, rates: Floats) -> tuple[
     return max(lead, banks), tail + last + (drain + vector) * rates[R_PS_PER_CYCLE]
 
 
-@leaf
+@part
 def _slowest(problem: Ints, machine: Ints, rates: Floats, operand: int, banks: bool) -> float:
     """Picoseconds per bit of the slowest link that an operand crosses, or of the banks there."""
     slowest = 0.0
@@ -328,7 +328,7 @@ def _slowest(problem: Ints, machine: Ints, rates: Floats, operand: int, banks: b
     return slowest
 
 
-@leaf
+@part
 def first_level_partial(problem: Ints, machine: Ints, choice: Ints) -> bool:
     """Whether the nearest level must hold partial sums of its tile."""
     k = tile_size(problem, machine, choice, 0, K)
@@ -338,7 +338,7 @@ def first_level_partial(problem: Ints, machine: Ints, choice: Ints) -> bool:
     return not sums_stay(problem, machine, choice, b, m, tile_size(problem, machine, choice, 0, N))
 
 
-@leaf
+@part
 def fits(problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, visits: int) -> bool:
     """Whether the tiles of a level fit; ``visits`` > 1 means that partial sums pass."""
     # Sums that leave the nearest level pass through it, wherever they waited before.
@@ -347,13 +347,13 @@ def fits(problem: Ints, machine: Ints, levels: Ints, choice: Ints, level: int, v
     return holds(levels, level, first, second, results)
 
 
-@leaf
+@part
 def link_fj(rates: Floats, link: int, loaded: int, stored: int) -> float:
     """Energy of the bits that cross a link."""
     return (float(loaded) + float(stored)) * rates[R_COST0 + link]
 
 
-@leaf
+@part
 def tiles_of(problem: Ints, machine: Ints, choice: Ints, link: int) -> int:
     """Tiles of a level."""
     tiles = 1
@@ -371,7 +371,7 @@ def turnaround_ps(tiles: int, setup_ps: float, spent_ps: float, buffers: int) ->
     return (tiles * setup_ps + spent_ps) / buffers if tiles > 1 else 0.0
 
 
-@leaf
+@part
 def link_ps(
     problem: Ints,
     machine: Ints,
@@ -387,7 +387,7 @@ def link_ps(
     return max(moving, turnaround_ps(tiles, setup, moving, levels[link, L_BUFFERS]))
 
 
-@leaf
+@part
 def results_ps(problem: Ints, machine: Ints, rates: Floats, choice: Ints, occupied: float) -> float:
     """Time when finished tiles that wait for the vector unit hold back the array."""
     tiles = 1
@@ -398,7 +398,7 @@ def results_ps(problem: Ints, machine: Ints, rates: Floats, choice: Ints, occupi
     return turnaround_ps(tiles, drain, occupied + vector, machine[C_RESULT_BUFFERS])
 
 
-@leaf
+@part
 def passing_bits(problem: Ints, machine: Ints, choice: Ints, visits: int) -> int:
     """Bits of sums that accumulator memory hands to the nearest level when their tile is left."""
     b, m = tile_size(problem, machine, choice, 0, B), tile_size(problem, machine, choice, 0, M)

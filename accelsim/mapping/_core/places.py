@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Ints, kernel, leaf
+from accelsim.jit import Ints, kernel, part
 from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.layout import (
     C_LEVELS,
@@ -46,19 +46,19 @@ BASE, SEGMENT, PITCH, ROWS, OUTER, PLACE_SIZE = 0, 1, 2, 3, 4, 5
 ALIGN = 1 << 16
 
 
-@leaf
+@part
 def _bytes(bits: int, part: int, whole: int) -> int:
     """Bytes of ``part`` elements of a tensor of ``whole`` elements, at least one."""
     return max(1, np.int64(np.ceil(float(bits) * float(part) / (8.0 * float(whole)))))
 
 
-@leaf
+@part
 def aligned(size: int) -> int:
     """Round a size in bytes up to where the next tensor may start."""
     return ceil_div(size, ALIGN) * ALIGN
 
 
-@leaf
+@part
 def _matrix(
     bits: int, planes: int, rows: int, columns: int, offset: Ints, extent: Ints, at: Ints
 ) -> None:
@@ -77,7 +77,7 @@ def _matrix(
             at[SEGMENT] = at[OUTER] = _bytes(bits, extent[0] * rows * columns, whole)
 
 
-@leaf
+@part
 def _in_tiles(bits: int, rows: int, columns: int, cut: Ints, at: Ints) -> None:
     """Fill the place of a weight's tile: weights are stored tile by tile, along K first."""
     whole = rows * columns
@@ -88,7 +88,7 @@ def _in_tiles(bits: int, rows: int, columns: int, cut: Ints, at: Ints) -> None:
     at[ROWS] = 1
 
 
-@leaf
+@part
 def _input_rows(problem: Ints, offset: Ints, extent: Ints, at: Ints) -> None:
     """Fill the place of a convolution's input tile: whole rows of whole channels, ``[c, h, w]``."""
     row = problem[P_IN_ROW_BITS] // 8
@@ -107,7 +107,7 @@ def _input_rows(problem: Ints, offset: Ints, extent: Ints, at: Ints) -> None:
     at[OUTER] = channels * channel
 
 
-@leaf
+@part
 def _sizes(problem: Ints, bases: Ints) -> None:
     """Place the four tensors one behind the other: A, W, epilogue inputs with sums, outputs."""
     sums = problem[P_B] * problem[P_B + M] * problem[P_B + N] * problem[P_ACC_BITS]
@@ -117,14 +117,14 @@ def _sizes(problem: Ints, bases: Ints) -> None:
     bases[OP_STORE] = bases[OP_C] + aligned(max(sums, problem[P_X_BITS]) // 8 + 1)
 
 
-@leaf
+@part
 def _cut(offset: Ints, extent: Ints, rows: int, columns: int, cut: Ints) -> None:
     """Write offset and extent of a batch of matrices into six numbers."""
     cut[0], cut[1], cut[2] = offset[B], offset[rows], offset[columns]
     cut[3], cut[4], cut[5] = extent[B], extent[rows], extent[columns]
 
 
-@leaf
+@part
 def _fill(problem: Ints, offset: Ints, extent: Ints, cut: Ints, places: Ints) -> None:
     """Fill the places of a step's four tiles; ``cut`` is scratch of six numbers.
 
@@ -221,7 +221,7 @@ def streamed_places(bits: Ints, places: Ints) -> int:
     return base
 
 
-@leaf
+@part
 def piece(place: Ints, at: int, whole: int, request: int) -> tuple[int, int]:
     """Return the block that byte ``at`` of a tile lies in, and how many of its bytes are used."""
     segment = at // place[SEGMENT]

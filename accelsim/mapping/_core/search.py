@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Ints, kernel, leaf
+from accelsim.jit import Floats, Ints, kernel, leaf, part
 from accelsim.mapping._core.banks import bank_ps, moving_ps
 from accelsim.mapping._core.cost import (
     busy,
@@ -56,7 +56,7 @@ _N_ORDERS = len(ORDERS)
 ) = range(11 + 1)  # fmt: skip
 
 
-@leaf
+@part
 def on_grid(latency_ps: float) -> float:
     """Round a latency up to whole picoseconds and nine significant bits, at most 0.4 % more.
 
@@ -79,13 +79,13 @@ def score(rates: Floats, latency_ps: float, cost_fj: float) -> float:
     return latency_ps
 
 
-@leaf
+@part
 def _tie(rates: Floats, latency_ps: float, cost_fj: float) -> float:
     """What tells plans of equal score apart."""
     return cost_fj if rates[R_OBJECTIVE] == LATENCY else latency_ps
 
 
-@leaf
+@part
 def _worse(rates: Floats, latency_ps: float, cost_fj: float, best: Floats) -> bool:
     """Whether no plan with these bounds can replace the best one."""
     bound = score(rates, latency_ps, cost_fj)
@@ -94,7 +94,7 @@ def _worse(rates: Floats, latency_ps: float, cost_fj: float, best: Floats) -> bo
     return _tie(rates, latency_ps, cost_fj) >= best[0, 1]
 
 
-@leaf
+@part
 def _cost_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
     """Energy of moving every operand over every link once."""
     cost = 0.0
@@ -103,7 +103,7 @@ def _cost_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
     return cost
 
 
-@leaf
+@part
 def vector_ps(problem: Ints, rates: Floats) -> float:
     """Picoseconds of the vector unit for the whole op."""
     return problem[P_VECTOR_MILLICYCLES] * 1e-3 * rates[R_PS_PER_CYCLE]
@@ -162,12 +162,12 @@ def inner_candidates(
     return choices[:found][order], facts[:found][order]
 
 
-@leaf
+@part
 def _tiles(sizes: Ints) -> int:
     return sizes[0, 0] * sizes[1, 0] * sizes[2, 0] * sizes[3, 0]
 
 
-@leaf
+@part
 def _decode(flat: int, n_heads: int, heads: Ints, sizes: Ints, choice: Ints) -> None:
     for i in range(heads.shape[1]):
         choice[i] = heads[flat % n_heads, i]
@@ -178,7 +178,7 @@ def _decode(flat: int, n_heads: int, heads: Ints, sizes: Ints, choice: Ints) -> 
     choice[S_LEVEL0 + DIMS] = 0
 
 
-@leaf
+@part
 def _traffic_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
     """Time of the slowest link for what must cross it once, and of the vector unit."""
     floor = vector_ps(problem, rates)
@@ -187,7 +187,7 @@ def _traffic_floor(problem: Ints, machine: Ints, rates: Floats) -> float:
     return floor
 
 
-@leaf
+@part
 def _evaluate_nearest(
     problem: Ints, machine: Ints, levels: Ints, rates: Floats, choice: Ints, facts: Floats,
     above: Floats, best: Floats,
@@ -274,7 +274,7 @@ def _descend(
     return evaluated
 
 
-@leaf
+@part
 def _set_outer(problem: Ints, sizes: Ints, choice: Ints, base: int, flat: int) -> bool:
     """Write the outer tile number ``flat``; False unless it is made of whole inner tiles."""
     rest = flat
@@ -288,7 +288,7 @@ def _set_outer(problem: Ints, sizes: Ints, choice: Ints, base: int, flat: int) -
     return True
 
 
-@leaf
+@part
 def _same_as_first(problem: Ints, machine: Ints, choice: Ints, level: int) -> bool:
     """Whether the order of a level's loops cannot matter: at most one of them runs."""
     running = 0

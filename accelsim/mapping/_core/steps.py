@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Ints, kernel, leaf
+from accelsim.jit import Floats, Ints, kernel, leaf, part
 from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.banks import bank_ps
 from accelsim.mapping._core.cost import concerns, crossing_bits, loop_dim, stays, tile_size
@@ -66,7 +66,7 @@ def count_steps(problem: Ints, machine: Ints, choice: Ints) -> int:
     return steps
 
 
-@leaf
+@part
 def place(
     problem: Ints, machine: Ints, choice: Ints, index: Ints, offset: Ints, extent: Ints, level: int
 ) -> None:
@@ -81,7 +81,7 @@ def place(
             extent[at, dim] = min(size, extent[at + 1, dim] - start)
 
 
-@leaf
+@part
 def advance(
     problem: Ints, machine: Ints, choice: Ints, index: Ints, offset: Ints, extent: Ints
 ) -> int:
@@ -99,7 +99,7 @@ def advance(
     return -1
 
 
-@leaf
+@part
 def _moved(problem: Ints, operand: int, offset: Ints, last: Ints) -> bool:
     for dim in range(DIMS):  # noqa: SIM110 (any() over a generator does not compile)
         if concerns(problem, operand, dim) and offset[dim] != last[dim]:
@@ -107,20 +107,20 @@ def _moved(problem: Ints, operand: int, offset: Ints, last: Ints) -> bool:
     return False
 
 
-@leaf
+@part
 def _operand_bits(problem: Ints, operand: int, extent: Ints) -> int:
     if operand == OP_A:
         return a_tile_bits(problem, extent[B], extent[M], extent[K])
     return w_tile_bits(problem, extent[B], extent[N], extent[K])
 
 
-@leaf
+@part
 def _remember(offset: Ints, last: Ints) -> None:
     for dim in range(DIMS):
         last[dim] = offset[dim]
 
 
-@leaf
+@part
 def _load_step(
     problem: Ints, machine: Ints, step: int, offset: Ints, extent: Ints, last: Ints, loads: Ints
 ) -> None:
@@ -139,7 +139,7 @@ def _load_step(
             _remember(offset[level], last[level, OP_C])
 
 
-@leaf
+@part
 def _finish_output(
     problem: Ints,
     machine: Ints,
@@ -165,7 +165,7 @@ def _finish_output(
                 stores[link] = output_share(problem, bits, extent[0, B], extent[0, M], extent[0, N])
 
 
-@leaf
+@part
 def _work_step(
     problem: Ints, machine: Ints, choice: Ints, extent: Ints, start: int, work: Ints
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, leaf, part
 from accelsim.mapping._core.array import (
     ceil_div,
     k_folds,
@@ -45,7 +45,7 @@ from accelsim.mapping._core.layout import (
 _EXACT = 2**62
 
 
-@leaf
+@part
 def share(bits: int, part: int, whole: int) -> int:
     """Bits of ``part`` elements out of ``whole``, rounded up."""
     if part >= whole:
@@ -83,19 +83,19 @@ def w_tile_bits(problem: Ints, b: int, n: int, k: int) -> int:
     return share(problem[P_W_BITS], n * k, problem[P_N] * problem[P_K])
 
 
-@leaf
+@part
 def output_share(problem: Ints, bits: int, b: int, m: int, n: int) -> int:
     """The part of an output tile of bits that belong to the whole output."""
     return share(bits, b * m * n, problem[P_B] * problem[P_M] * problem[P_N])
 
 
-@leaf
+@part
 def out_tile_bits(problem: Ints, b: int, m: int, n: int) -> int:
     """Bits of the finished output tile."""
     return output_share(problem, problem[P_O_BITS], b, m, n)
 
 
-@leaf
+@part
 def epilogue_tile_bits(problem: Ints, b: int, m: int, n: int) -> int:
     """Bits that the fused epilogue reads for an output tile."""
     return output_share(problem, problem[P_X_BITS], b, m, n)
@@ -111,20 +111,20 @@ def array_share(choice: Ints, b: int, m: int, n: int) -> tuple[int, int, int]:
     )
 
 
-@leaf
+@part
 def array_cycles(problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int, k: int) -> int:
     """Cycles for which the arrays are occupied by a tile; they work side by side."""
     own_b, own_m, own_n = array_share(choice, b, m, n)
     return own_b * tile_cycles(problem, machine, choice[S_DATAFLOW], own_m, own_n, k)
 
 
-@leaf
+@part
 def sums_stay(problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int) -> bool:
     """Whether partial sums of a whole tile stay in accumulator memory between steps along K."""
     return b * m * n * problem[P_ACC_BITS] <= machine[C_ACC_BITS] * machine[C_COUNT]
 
 
-@leaf
+@part
 def fold_sums_stay(problem: Ints, machine: Ints, choice: Ints, m: int, n: int) -> bool:
     """Whether partial sums of one fold's columns stay in accumulator memory between folds of K."""
     _, own_m, own_n = array_share(choice, 1, m, n)
@@ -132,7 +132,7 @@ def fold_sums_stay(problem: Ints, machine: Ints, choice: Ints, m: int, n: int) -
     return held * machine[C_COLS] * problem[P_ACC_BITS] <= machine[C_ACC_BITS]
 
 
-@leaf
+@part
 def port_bits(
     problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int, k: int
 ) -> tuple[int, int, int, int]:
@@ -154,7 +154,7 @@ def port_bits(
     return a_bits * passes_a, w_tile_bits(problem, b, n, k) * passes_w, moved, moved
 
 
-@leaf
+@part
 def accumulator_bits(
     problem: Ints, machine: Ints, choice: Ints, b: int, m: int, n: int, k: int, first: bool
 ) -> int:

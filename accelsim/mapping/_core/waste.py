@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, part
 from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.cost import passes, stays, tile_size
 from accelsim.mapping._core.layout import (
@@ -36,7 +36,7 @@ from accelsim.mapping._core.layout import (
 _BYTE = 8
 
 
-@leaf
+@part
 def segment_waste(problem: Ints, segment: int, pitch: int) -> int:
     """Bits that the requests of a segment bring in vain, on average over where it begins."""
     access = problem[P_ACCESS_BITS]
@@ -45,7 +45,7 @@ def segment_waste(problem: Ints, segment: int, pitch: int) -> int:
     return access - _BYTE
 
 
-@leaf
+@part
 def _rows(problem: Ints, columns: int, tile: int, rows: int, bits: int) -> int:
     """Waste of moving ``rows`` rows of elements of ``bits`` once, ``tile`` columns at a time."""
     if tile >= columns or bits == 0:
@@ -53,7 +53,7 @@ def _rows(problem: Ints, columns: int, tile: int, rows: int, bits: int) -> int:
     return rows * ceil_div(columns, tile) * segment_waste(problem, tile * bits, columns * bits)
 
 
-@leaf
+@part
 def wasted_bits(problem: Ints, machine: Ints, choice: Ints, link: int) -> int:
     """Bits that cross a link in vain: only the outermost one is made of requests."""
     if problem[P_ACCESS_BITS] == 0 or link + 1 < machine[C_LEVELS]:

@@ -7,7 +7,7 @@ and the place of its activation in the block, ``value * 4 + place``. Dense weigh
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, part
 
 # Array: int64 vector. Z_DOUBLE: output double buffering for output stationary, else weight double
 # buffering. Z_BLOCKS_STAY: 1 when the activations are the stationary operand.
@@ -36,7 +36,7 @@ IDLE = -1
 COMMIT, FIRST, LAST = 1, 2, 4
 
 
-@leaf
+@part
 def dot(blocks: Ints, packs: Ints, row: int, col: int, lanes: int, width: int) -> int:
     """Sum of the products of one PE in one step."""
     total = 0
@@ -46,7 +46,7 @@ def dot(blocks: Ints, packs: Ints, row: int, col: int, lanes: int, width: int) -
     return total
 
 
-@leaf
+@part
 def copy_step(
     source: Ints, batch: int, row: int, step: int, into: Ints, at: int, place: int
 ) -> None:
@@ -55,14 +55,14 @@ def copy_step(
         into[at, place, lane] = source[batch, row, step, lane]
 
 
-@leaf
+@part
 def clear_step(into: Ints, at: int, place: int) -> None:
     """Put zeros onto the edge: rows and columns that a partial fold does not use."""
     for lane in range(into.shape[2]):
         into[at, place, lane] = 0
 
 
-@leaf
+@part
 def move_right(cycle: int, edge: Ints, edge_flag: Ints, held: Ints, flag: Ints) -> None:
     """Clock the registers that hand operands and their flags to the right.
 
@@ -82,7 +82,7 @@ def move_right(cycle: int, edge: Ints, edge_flag: Ints, held: Ints, flag: Ints) 
             held[row, 0, lane] = edge[at, row, lane]
 
 
-@leaf
+@part
 def move_down(cycle: int, edge: Ints, held: Ints) -> None:
     """Clock the registers that hand operands down; column c is delayed by c cycles."""
     rows, cols, lanes = held.shape
@@ -97,7 +97,7 @@ def move_down(cycle: int, edge: Ints, held: Ints) -> None:
             held[0, col, lane] = edge[at, col, lane]
 
 
-@leaf
+@part
 def row_leaves(cycle: int, valid: Ints) -> bool:
     """Whether an aligned row of results leaves; column c waited for cols - 1 - c cycles."""
     cols = valid.shape[0]

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Ints, kernel, leaf
+from accelsim.jit import Ints, kernel, part
 from accelsim.sim._core.clocked_layout import (
     COMMIT,
     F_BATCH,
@@ -52,7 +52,7 @@ from accelsim.sim._core.clocked_layout import (
 )
 
 
-@leaf
+@part
 def _feed(
     slot_a: int, slot_w: int, a: Ints, w: Ints, fold: Ints, step: int, edge_a: Ints, edge_w: Ints
 ) -> None:
@@ -69,7 +69,7 @@ def _feed(
             clear_step(edge_w, slot_w, col)
 
 
-@leaf
+@part
 def _multiply(a: Ints, w: Ints, flag: Ints, total: Ints, lanes: int, width: int) -> None:
     rows, cols = flag.shape
     for row in range(rows):
@@ -81,7 +81,7 @@ def _multiply(a: Ints, w: Ints, flag: Ints, total: Ints, lanes: int, width: int)
                 total[row, col] += dot(a, w, row, col, lanes, width)
 
 
-@leaf
+@part
 def _to_wires(cycle: int, flag: Ints, total: Ints, wire: Ints, valid: Ints) -> None:
     """Finished sums go to the wire of their column."""
     rows, cols = flag.shape
@@ -95,7 +95,7 @@ def _to_wires(cycle: int, flag: Ints, total: Ints, wire: Ints, valid: Ints) -> N
                 wire[at, col], valid[at, col] = total[row, col], 1
 
 
-@leaf
+@part
 def _shift_out(
     cycle: int, flag: Ints, total: Ints, second: Ints, shifts: Ints, wire: Ints, valid: Ints
 ) -> None:
@@ -120,7 +120,7 @@ def _shift_out(
             shifts[col] = 0
 
 
-@leaf
+@part
 def _leave(cycle: int, row: int, fold: Ints, wire: Ints, out: Ints) -> None:
     """Write a row of results; what padding gave is dropped."""
     cols = wire.shape[0]
@@ -131,7 +131,7 @@ def _leave(cycle: int, row: int, fold: Ints, wire: Ints, out: Ints) -> None:
         out[fold[F_BATCH], fold[F_ROW0] + row, fold[F_COL0] + col] = wire[at, col]
 
 
-@leaf
+@part
 def _begin(cycle: int, state: Ints, length: int, array: Ints, info: Ints, result: Ints) -> None:
     """Start the next fold when the array can take it."""
     if state[S_AT] != IDLE:
@@ -150,7 +150,7 @@ def _begin(cycle: int, state: Ints, length: int, array: Ints, info: Ints, result
         result[R_OCCUPIED] = cycle
 
 
-@leaf
+@part
 def _drive(
     cycle: int, state: Ints, a: Ints, w: Ints, feed: Ints, commits: Ints, folds: Ints, edge_a: Ints,
     edge_w: Ints, edge_flag: Ints,
@@ -168,7 +168,7 @@ def _drive(
         state[S_FOLD] += 1
 
 
-@leaf
+@part
 def _collect(
     cycle: int,
     state: Ints,

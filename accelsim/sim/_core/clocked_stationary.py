@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Ints, kernel, leaf
+from accelsim.jit import Ints, kernel, part
 from accelsim.sim._core.clocked_layout import (
     COMMIT,
     F_BATCH,
@@ -53,7 +53,7 @@ from accelsim.sim._core.clocked_layout import (
 )
 
 
-@leaf
+@part
 def _feed(slot: int, moving: Ints, fold: Ints, index: int, edge: Ints) -> None:
     """Put one row of the moving operand onto the edge: a step of K per row of the array."""
     for row in range(edge.shape[1]):
@@ -63,7 +63,7 @@ def _feed(slot: int, moving: Ints, fold: Ints, index: int, edge: Ints) -> None:
             clear_step(edge, slot, row)
 
 
-@leaf
+@part
 def _load(slot: int, stays: Ints, folds: Ints, fold: int, row: int, edge: Ints) -> None:
     """Put one row of stationary operands onto the edge; after the last fold come zeros."""
     for col in range(edge.shape[1]):
@@ -75,7 +75,7 @@ def _load(slot: int, stays: Ints, folds: Ints, fold: int, row: int, edge: Ints) 
             clear_step(edge, slot, col)
 
 
-@leaf
+@part
 def _take_over(flag: Ints, first: Ints, fresh: Ints, second: Ints) -> None:
     """PEs that the first moving operand of a fold has reached take their stationary operand."""
     rows, cols = flag.shape
@@ -89,7 +89,7 @@ def _take_over(flag: Ints, first: Ints, fresh: Ints, second: Ints) -> None:
                     second[row, col, lane] = first[row, col, lane]
 
 
-@leaf
+@part
 def _multiply(flag: Ints, blocks: Ints, packs: Ints, sums: Ints, lanes: int, width: int) -> None:
     """Add products to the sums that come from the row above, lowest row first."""
     rows, cols = flag.shape
@@ -101,7 +101,7 @@ def _multiply(flag: Ints, blocks: Ints, packs: Ints, sums: Ints, lanes: int, wid
                 sums[row, col] = above + dot(blocks, packs, row, col, lanes, width)
 
 
-@leaf
+@part
 def _to_wires(cycle: int, flag: Ints, sums: Ints, wire: Ints, valid: Ints) -> None:
     rows, cols = flag.shape
     for col in range(cols):
@@ -109,7 +109,7 @@ def _to_wires(cycle: int, flag: Ints, sums: Ints, wire: Ints, valid: Ints) -> No
         valid[cycle % cols, col] = flag[rows - 1, col] & COMMIT
 
 
-@leaf
+@part
 def _push(cycle: int, edge: Ints, edge_load: Ints, first: Ints, fresh: Ints) -> None:
     """Push loaded operands down by one row, where one comes in on top."""
     rows, cols = fresh.shape
@@ -131,7 +131,7 @@ def _push(cycle: int, edge: Ints, edge_load: Ints, first: Ints, fresh: Ints) -> 
         fresh[depth, col] = 1
 
 
-@leaf
+@part
 def _leave(cycle: int, index: int, fold: Ints, wire: Ints, out: Ints) -> None:
     """Add a row of results to what earlier folds along K gave; padding is dropped."""
     cols = wire.shape[0]
@@ -140,7 +140,7 @@ def _leave(cycle: int, index: int, fold: Ints, wire: Ints, out: Ints) -> None:
         out[fold[F_BATCH], index, fold[F_COL0] + col] += wire[at, col]
 
 
-@leaf
+@part
 def _begin(cycle: int, state: Ints, double: bool, info: Ints, result: Ints) -> None:
     """Start the next stream and the next load when the array can take them."""
     count = info.shape[0]
@@ -164,7 +164,7 @@ def _begin(cycle: int, state: Ints, double: bool, info: Ints, result: Ints) -> N
             info[loads, I_LOAD] = cycle
 
 
-@leaf
+@part
 def _drive(
     cycle: int, state: Ints, moving: Ints, feed: Ints, commits: Ints, folds: Ints, edge: Ints,
     edge_flag: Ints,
@@ -182,7 +182,7 @@ def _drive(
         state[S_FOLD] += 1
 
 
-@leaf
+@part
 def _drive_load(
     cycle: int, state: Ints, stays: Ints, folds: Ints, rows: int, edge: Ints, edge_load: Ints
 ) -> None:
@@ -199,7 +199,7 @@ def _drive_load(
         state[S_LOADS] += 1
 
 
-@leaf
+@part
 def _collect(
     cycle: int, state: Ints, folds: Ints, wire: Ints, valid: Ints, out: Ints, info: Ints
 ) -> None:

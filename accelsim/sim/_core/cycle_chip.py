@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.jit import Floats, Index, Ints, kernel, leaf
+from accelsim.jit import Floats, Index, Ints, kernel, part
 from accelsim.sim._core.cycle_dma import deliver, issue, send
 from accelsim.sim._core.cycle_state import (
     Q_COUNT,
@@ -22,7 +22,7 @@ from accelsim.sim._core.engine import CAUSE_OVERHEAD
 from accelsim.sim._core.queues import STORE
 
 
-@leaf
+@part
 def _done(units: Ints, queues: Ints) -> bool:
     """Whether every step, every output and every store is done."""
     if units[U_STEP] < units[U_STEPS] or units[U_VECTOR] < units[U_OUTPUTS]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Index, Ints, leaf
+from accelsim.jit import Floats, Index, Ints, part
 from accelsim.sim._core.cycle_state import (
     F_BANK_CREDIT,
     F_BANK_RATE,
@@ -61,7 +61,7 @@ from accelsim.sim._core.cycle_state import (
 from accelsim.sim._core.queues import AT, FIRST, LOADS, NEVER, QUEUES, STORE
 
 
-@leaf
+@part
 def deliver(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
             requests: Ints) -> None:  # fmt: skip
     """Take what the memory answers at this clock."""
@@ -77,7 +77,7 @@ def deliver(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, ti
         )
 
 
-@leaf
+@part
 def _arrive(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
             link: int, queue: int, tile: int, moved: int) -> None:  # fmt: skip
     """Add bits to a tile; a tile that is whole frees its engine."""
@@ -95,7 +95,7 @@ def _arrive(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, ti
     queues[link, queue, Q_DONE] = done
 
 
-@leaf
+@part
 def _buffer_free(index: Index, units: Ints, lanes: Ints, queues: Ints, link: int, queue: int,
                  tile: int) -> bool:  # fmt: skip
     """Whether what lay in the tile's buffer before is no longer used."""
@@ -109,7 +109,7 @@ def _buffer_free(index: Index, units: Ints, lanes: Ints, queues: Ints, link: int
     return inner < 0 or queues[link - 1, queue, Q_DONE] > inner
 
 
-@leaf
+@part
 def _source_there(bits: Ints, index: Index, queues: Ints, tiles: Ints, link: int, queue: int,
                   tile: int) -> bool:  # fmt: skip
     """Whether the next level out holds what a tile is made of."""
@@ -124,7 +124,7 @@ def _source_there(bits: Ints, index: Index, queues: Ints, tiles: Ints, link: int
     return tiles[T_ARRIVED, link + 1, queue, outer] >= min(whole, taken + bits[link, queue, step])
 
 
-@leaf
+@part
 def _store_ready(index: Index, units: Ints, queues: Ints, steps: Ints, link: int,
                  tile: int) -> bool:  # fmt: skip
     """Whether a finished tile may leave."""
@@ -136,14 +136,14 @@ def _store_ready(index: Index, units: Ints, queues: Ints, steps: Ints, link: int
     return inner < 0 or queues[link - 1, STORE, Q_DONE] > inner
 
 
-@leaf
+@part
 def due(index: Index, lanes: Ints, link: int, queue: int, tile: int) -> int:
     """Step that a transfer must not hold up."""
     step = np.int64(index[FIRST, link, queue, tile])
     return step + (lanes[link, L_BUFFERS] if queue == STORE else 0)
 
 
-@leaf
+@part
 def issue(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
           steps: Ints, link: int) -> None:  # fmt: skip
     """Give free engines to the transfers that are needed first."""
@@ -172,7 +172,7 @@ def issue(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tile
         lanes[link, L_INFLIGHT] += 1
 
 
-@leaf
+@part
 def _take(bits: Ints, index: Index, queues: Ints, link: int, queue: int, tile: int) -> None:
     step = index[FIRST, link, queue, tile]
     outer = index[AT, link + 1, queue, step]
@@ -182,14 +182,14 @@ def _take(bits: Ints, index: Index, queues: Ints, link: int, queue: int, tile: i
     queues[link, queue, Q_TAKEN] += bits[link, queue, step]
 
 
-@leaf
+@part
 def _bank_credit(lanes: Ints, link: int, queue: int) -> int:
     """Where in ``flow`` the credit of a queue's banks is; stores share those of results."""
     shared = queue == STORE and lanes[link, L_APART] == 0
     return F_SIZE + F_LINK * link + F_BANK_CREDIT + (LOADS - 1 if shared else queue)
 
 
-@leaf
+@part
 def _choose(bits: Ints, index: Index, units: Ints, flow: Floats, lanes: Ints, queues: Ints,
             tiles: Ints, link: int, least: float) -> None:  # fmt: skip
     """Pick the next piece of a link: that of the tile needed first, then of the less moved one.
@@ -224,7 +224,7 @@ def _choose(bits: Ints, index: Index, units: Ints, flow: Floats, lanes: Ints, qu
         lanes[link, L_PIECE] = min(most, left)
 
 
-@leaf
+@part
 def _sent(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
           link: int, moved: int) -> int:  # fmt: skip
     """Count bits as sent; return the tile that they belong to."""
@@ -241,7 +241,7 @@ def _sent(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tile
     return tile
 
 
-@leaf
+@part
 def send(bits: Ints, index: Index, units: Ints, flow: Floats, lanes: Ints, queues: Ints,
          tiles: Ints, requests: Ints, link: int) -> None:  # fmt: skip
     """Send what a link can in a clock."""
@@ -281,7 +281,7 @@ def send(bits: Ints, index: Index, units: Ints, flow: Floats, lanes: Ints, queue
     flow[at + F_CREDIT] = credit
 
 
-@leaf
+@part
 def _request(bits: Ints, index: Index, units: Ints, lanes: Ints, queues: Ints, tiles: Ints,
              requests: Ints, link: int) -> int:  # fmt: skip
     """Send the next request of the outermost link's piece; return its bits."""

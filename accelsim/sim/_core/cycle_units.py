@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Index, Ints, leaf
+from accelsim.jit import Floats, Index, Ints, part
 from accelsim.mapping._core.steps import W_ARRAY, W_READ, W_VECTOR, W_WRITTEN, unit_bits
 from accelsim.sim._core.cycle_state import (
     F_PORT,
@@ -51,7 +51,7 @@ from accelsim.sim._core.engine import (
 from accelsim.sim._core.queues import AT, LOADS, STORE
 
 
-@leaf
+@part
 def array(bits: Ints, index: Index, work: Ints, units: Ints, flow: Floats, queues: Ints,
           steps: Ints) -> None:  # fmt: skip
     """Let the array work for a clock, or charge the clock to what it waits for."""
@@ -81,7 +81,7 @@ def array(bits: Ints, index: Index, work: Ints, units: Ints, flow: Floats, queue
         _finish(bits, work, units, steps)
 
 
-@leaf
+@part
 def _waits_for(bits: Ints, index: Index, units: Ints, queues: Ints) -> int:
     """Return why the next step cannot start at this clock, or -1."""
     step = units[U_STEP]
@@ -96,14 +96,14 @@ def _waits_for(bits: Ints, index: Index, units: Ints, queues: Ints) -> int:
     return CAUSE_VECTOR if units[U_FINISHED] - units[U_VECTOR] >= units[U_RESULTS] else -1
 
 
-@leaf
+@part
 def _tail_cause(units: Ints) -> int:
     if units[U_CLOCK] < units[U_ARRAY_END] + units[U_DRAIN]:
         return CAUSE_FILL
     return CAUSE_VECTOR if units[U_VECTOR] < units[U_OUTPUTS] else CAUSE_DRAM
 
 
-@leaf
+@part
 def _port_serves(work: Ints, units: Ints, flow: Floats) -> bool:
     """Give the array what DMA leaves of the port; return whether that is enough to go on."""
     step = units[U_STEP]
@@ -117,7 +117,7 @@ def _port_serves(work: Ints, units: Ints, flow: Floats) -> bool:
     return served & _served(units, flow, 2, results * due, written * due)
 
 
-@leaf
+@part
 def _served(units: Ints, flow: Floats, group: int, need_read: float, need_written: float) -> bool:
     """The same for one group of banks, with what the array needs by the end of this clock.
 
@@ -143,7 +143,7 @@ def _served(units: Ints, flow: Floats, group: int, need_read: float, need_writte
     return flow[F_READ + group] >= need_read and flow[F_WRITTEN + group] >= need_written
 
 
-@leaf
+@part
 def _finish(bits: Ints, work: Ints, units: Ints, steps: Ints) -> None:
     step = units[U_STEP]
     end = units[U_CLOCK] + 1
@@ -157,7 +157,7 @@ def _finish(bits: Ints, work: Ints, units: Ints, steps: Ints) -> None:
     units[U_ARRAY_END] = end
 
 
-@leaf
+@part
 def vector(bits: Ints, index: Index, work: Ints, units: Ints, lanes: Ints, queues: Ints,
            steps: Ints) -> None:  # fmt: skip
     """Start the vector unit on the next finished output when everything is there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from accelsim.jit import Ints, inner, leaf
+from accelsim.jit import Ints, inner, part
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_state import probe_of
 
@@ -262,7 +262,7 @@ def _to_front(mine: Ints, count: int, size: int) -> None:
     mine[s.B_FIRST] = 0
 
 
-@leaf
+@part
 def pending(
     par: Ints, node: Ints, slot: Ints, words: Ints, channel: int, bank: int, block: int, side: int
 ) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from accelsim.jit import Ints, inner, leaf
+from accelsim.jit import Ints, inner, part
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_bank_queues import (
     accept,
@@ -159,7 +159,7 @@ def _busy(par: Ints, masks: Ints) -> int:
     return (((1 << (per_rank - 1)) - 1) << 1 | 1) << (masks[s.C_REFRESHING] * per_rank)
 
 
-@leaf
+@part
 def _refresh_step(par: Ints, chan: Ints, node: Ints, log: Ints, channel: int, clock: int) -> int:
     """Issue what the refresh that is due needs next; return the command, or -1."""
     masks = chan[channel]
@@ -300,7 +300,7 @@ def _plan(par: Ints, chan: Ints, node: Ints, channel: int, clock: int) -> None:
     masks[s.C_NEXT] = min(max(soon, clock + 1), masks[s.C_REFRESH])
 
 
-@leaf
+@part
 def _refresh_ready(par: Ints, chan: Ints, node: Ints, channel: int) -> int:
     """Return when the refresh that is due can take its next step."""
     head = chan[channel, s.C_DUE_HEAD]

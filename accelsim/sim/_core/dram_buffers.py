@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, inner, leaf
+from accelsim.jit import Ints, inner, part
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_state import probe_of
 
@@ -55,7 +55,7 @@ def ask(par: Ints, chan: Ints, node: Ints, channel: int, bank: int, kind: int, s
     low[s.K_LOW + column] = min(low[s.K_LOW + column], allowed(par, node, channel, bank, kind))
 
 
-@leaf
+@part
 def review(par: Ints, chan: Ints, node: Ints, slot: Ints, channel: int, bank: int) -> None:
     """Find out anew what both buffers want of a bank, after its row has changed."""
     mine, masks = node[channel, bank], chan[channel]
@@ -152,7 +152,7 @@ def append(
     masks[s.C_READS + side] += 1
 
 
-@leaf
+@part
 def write_waits(
     par: Ints, node: Ints, slot: Ints, words: Ints, channel: int, bank: int, block: int
 ) -> bool:

@@ -8,7 +8,7 @@ else and keeps the row open until it is served. Refreshes hold up both buffers. 
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, inner, leaf
+from accelsim.jit import Ints, inner, part
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_buffers import NOTHING, accept, rank_bits, rank_node, review
 from accelsim.sim._core.dram_flat_steps import (
@@ -29,7 +29,7 @@ from accelsim.sim._core.dram_issue import note
 __all__ = ["accept", "tick"]
 
 
-@leaf
+@part
 def second_half(
     par: Ints, chan: Ints, node: Ints, slot: Ints, log: Ints, channel: int, clock: int
 ) -> None:
@@ -91,7 +91,7 @@ def _starts_data_clock(
     return access and clock >= chan[channel, s.C_WCK]
 
 
-@leaf
+@part
 def split_turn(
     par: Ints, chan: Ints, node: Ints, slot: Ints, probe: Ints, times: Ints,
     log: Ints, channel: int, clock: int,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from numba.cpython.unsafe.numbers import trailing_zeros
 
-from accelsim.jit import Ints, inner, leaf
+from accelsim.jit import Ints, inner, part
 from accelsim.sim._core import dram_state as s
 from accelsim.sim._core.dram_buffers import (
     NOTHING,
@@ -163,7 +163,7 @@ def promote(par: Ints, chan: Ints, node: Ints, slot: Ints, channel: int, bank: i
     masks[s.C_ACTIVE_LOW] = min(masks[s.C_ACTIVE_LOW], ready)
 
 
-@leaf
+@part
 def refresh_step(
     par: Ints, chan: Ints, node: Ints, slot: Ints, log: Ints, channel: int, clock: int
 ) -> bool:
@@ -187,7 +187,7 @@ def refresh_step(
     return True
 
 
-@leaf
+@part
 def refresh_ready(par: Ints, chan: Ints, node: Ints, channel: int) -> int:
     masks = chan[channel]
     rank = masks[s.C_DUE_HEAD]

@@ -7,7 +7,7 @@ rank, so that a command costs the same for any number of banks.
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, inner, leaf
+from accelsim.jit import Ints, inner, part
 from accelsim.sim._core import dram_state as s
 
 
@@ -96,7 +96,7 @@ def precharge(
     chan[channel, s.N_PRE] += 1
 
 
-@leaf
+@part
 def precharge_all(
     par: Ints, chan: Ints, node: Ints, log: Ints, channel: int, rank: int, clock: int
 ) -> None:
@@ -114,7 +114,7 @@ def precharge_all(
     note(chan, log, s.PREAB, rank * per_rank + channel * par[s.P_ALL_BANKS], -1, clock)
 
 
-@leaf
+@part
 def refresh_rank(
     par: Ints, chan: Ints, node: Ints, log: Ints, channel: int, rank: int, clock: int
 ) -> None:

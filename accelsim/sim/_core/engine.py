@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Index, Ints, kernel, leaf
+from accelsim.jit import Floats, Index, Ints, kernel, part
 from accelsim.mapping._core.layout import (
     R_PS_PER_CYCLE,
 )
@@ -54,7 +54,7 @@ RES_LINK0 = RES_STALL0 + CAUSES
 RES_SIZE = RES_LINK0 + 4
 
 
-@leaf
+@part
 def _move(
     bits: Ints, index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints, rate: Floats
 ) -> None:
@@ -64,7 +64,7 @@ def _move(
     serve(link, which, start, bits, index, spans, queue, lane, rate)
 
 
-@leaf
+@part
 def _arrival(
     step: int,
     bits: Ints,
@@ -89,7 +89,7 @@ def _arrival(
     return latest, cause
 
 
-@leaf
+@part
 def _store_slot(
     step: int,
     bits: Ints,
@@ -109,7 +109,7 @@ def _store_slot(
     return spans[END, 0, STORE, before]
 
 
-@leaf
+@part
 def _tail(result: Ints, end: int, array_end: int, vector_end: int, drain: int) -> None:
     """Share what comes after the last array step among its causes."""
     result[RES_END] = end
@@ -122,7 +122,7 @@ def _tail(result: Ints, end: int, array_end: int, vector_end: int, drain: int) -
     result[RES_STALL0 + CAUSE_DRAM] += left - part
 
 
-@leaf
+@part
 def _vector(
     step: int,
     work: Ints,
@@ -143,7 +143,7 @@ def _vector(
     return begin + spent
 
 
-@leaf
+@part
 def _flush(
     bits: Ints,
     index: Index,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Index, Ints, leaf
+from accelsim.jit import Floats, Index, Ints, part
 from accelsim.mapping._core.banks import bank_ps
 from accelsim.mapping._core.layout import INTERLEAVED, L_BANKING, L_PORTS, PER_BUFFER
 from accelsim.mapping._core.steps import unit_bits
 from accelsim.sim._core.queues import AT, BANKS, FIRST, LANE_BUFFERS, LINK, LOADS, QUEUES, STORE
 
 
-@leaf
+@part
 def held_ps(
     step: int,
     own: int,
@@ -42,7 +42,7 @@ def held_ps(
     return np.int64(np.ceil(held))
 
 
-@leaf
+@part
 def _meanwhile(step: int, which: int, bits: Ints, index: Index, lane: Ints) -> int:
     """Bits that a queue of the nearest link moves during a step.
 
@@ -59,7 +59,7 @@ def _meanwhile(step: int, which: int, bits: Ints, index: Index, lane: Ints) -> i
     return bits[0, which, index[FIRST, 0, which, ahead]]
 
 
-@leaf
+@part
 def _used_bits(which: int, unit: tuple[int, int, int, int], levels: Ints) -> float:
     """Bits of array and vector unit through the port that a queue of the DMA goes through too."""
     first, second, results, written = unit
@@ -71,7 +71,7 @@ def _used_bits(which: int, unit: tuple[int, int, int, int], levels: Ints) -> flo
     return float(second if which == 1 else results + written)
 
 
-@leaf
+@part
 def _lost(alone: float, used: float, moved: float, rate: Floats) -> float:
     """Time that an array step of ``alone`` ps loses to DMA, which goes first in a tensor's banks.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Index, Ints, kernel, leaf
+from accelsim.jit import Floats, Index, Ints, kernel, part
 
 LOADS = 3  # operands A, W and C (partial sums and epilogue inputs)
 STORE = 3
@@ -74,7 +74,7 @@ def number_tiles(bits: Ints, queue: Ints) -> Index:
     return index
 
 
-@leaf
+@part
 def _buffer_free(
     index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints, link: int, which: int
 ) -> int:
@@ -93,7 +93,7 @@ def _buffer_free(
     return spans[END, link - 1, which, inner] if known else np.int64(UNKNOWN)
 
 
-@leaf
+@part
 def _arrived_outside(
     bits: Ints, index: Index, spans: Ints, queue: Ints, rate: Floats, link: int, which: int
 ) -> int:
@@ -120,7 +120,7 @@ def _arrived_outside(
     return np.int64(UNKNOWN)
 
 
-@leaf
+@part
 def _store_ready(index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints, link: int) -> int:
     """When a finished tile can leave: after the vector unit, or after all its parts have come."""
     step = index[FIRST, link, STORE, queue[link, STORE, Q_MOVED]]
@@ -134,7 +134,7 @@ def _store_ready(index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints
     return spans[END, link - 1, STORE, inner] if known else np.int64(UNKNOWN)
 
 
-@leaf
+@part
 def _ready(
     bits: Ints,
     index: Index,
@@ -160,13 +160,13 @@ def _ready(
     return ready
 
 
-@leaf
+@part
 def _banks(lane: Ints, link: int, which: int) -> int:
     """Column of the banks that a queue uses: stores share those of results, but for two ports."""
     return LANE_BANKS + (LOADS - 1 if which == STORE and lane[link, LANE_APART] == 0 else which)
 
 
-@leaf
+@part
 def _start_of(
     bits: Ints,
     index: Index,
@@ -195,7 +195,7 @@ def _start_of(
     return max(free, max(ready, engine) + setup)
 
 
-@leaf
+@part
 def earliest(
     bits: Ints, index: Index, spans: Ints, steps: Ints, queue: Ints, lane: Ints, rate: Floats
 ) -> tuple[int, int, int]:
@@ -222,7 +222,7 @@ def earliest(
     return best_link, best_queue, best_start
 
 
-@leaf
+@part
 def _refreshes(lane: Ints, start: int, duration: int) -> int:
     """Time in which refreshes hold up what would take ``duration``: the one at hand and later."""
     every, long = lane[LANE_REFRESH_EVERY], lane[LANE_REFRESH]
@@ -235,7 +235,7 @@ def _refreshes(lane: Ints, start: int, duration: int) -> int:
     return held + count * long
 
 
-@leaf
+@part
 def serve(
     link: int,
     which: int,
@@ -273,7 +273,7 @@ def serve(
         _finish(link, which, whole, bits, index, spans, queue, lane)
 
 
-@leaf
+@part
 def _taken(lane: Ints, start: int, least: int) -> tuple[int, int]:
     """Return for how long a store keeps the link, and for how long it drains.
 
@@ -288,7 +288,7 @@ def _taken(lane: Ints, start: int, least: int) -> tuple[int, int]:
     return taken, drained
 
 
-@leaf
+@part
 def _finish(
     link: int,
     which: int,

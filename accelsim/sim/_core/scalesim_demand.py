@@ -5,7 +5,7 @@ Facts after SCALE-Sim 3.0.0 (operand_matrix, systolic_compute_os, _ws and _is), 
 
 from __future__ import annotations
 
-from accelsim.jit import Ints, leaf
+from accelsim.jit import Ints, part
 from accelsim.mapping._core.layout import IS
 
 # Layer: int64 vector. Sizes of the array and of the product; sets of the buffers in elements.
@@ -20,7 +20,7 @@ from accelsim.mapping._core.layout import IS
 ) = range(12 + 1)  # fmt: skip
 
 
-@leaf
+@part
 def _ifmap_address(row: int, k: int, base: Ints, offset: Ints) -> int:
     """Address of an input element, below 0 where the window reaches beyond the input.
 
@@ -33,7 +33,7 @@ def _ifmap_address(row: int, k: int, base: Ints, offset: Ints) -> int:
     return base[0, row] + offset[0, k]
 
 
-@leaf
+@part
 def demands_os(
     at: int, row0: int, col0: int, layer: Ints, base: Ints, offset: Ints, wanted: Ints
 ) -> tuple[int, int]:
@@ -54,7 +54,7 @@ def demands_os(
     return inputs, filters
 
 
-@leaf
+@part
 def demands_stationary(
     at: int, row0: int, col0: int, layer: Ints, base: Ints, offset: Ints, wanted: Ints
 ) -> tuple[int, int]:

@@ -11,7 +11,7 @@ late that is counts twice where it is late, and once where it is early.
 
 from __future__ import annotations
 
-from accelsim.jit import Index, Ints, leaf
+from accelsim.jit import Index, Ints, part
 from accelsim.mapping._core.array import ceil_div
 from accelsim.sim._core.scalesim_output import NONE
 
@@ -32,7 +32,7 @@ _WORDS_PER_CYCLE = 10  # of the first fetch
 _LATENCY = 1  # of a hit, and of DRAM
 
 
-@leaf
+@part
 def _first_fetch(buffer: Ints, sets: int, end: int) -> None:
     """Fetch the first sets so that they are there when the first request comes."""
     needed = ceil_div(sets * buffer[B_PER_SET], _WORDS_PER_CYCLE)
@@ -41,7 +41,7 @@ def _first_fetch(buffer: Ints, sets: int, end: int) -> None:
     buffer[B_DRAM_STOP] = end + _LATENCY
 
 
-@leaf
+@part
 def request_calc(buffer: Ints, member: Index, address: int, cycle: int) -> None:
     """Ask a read buffer for an address."""
     if buffer[B_REQUEST] == NONE:
@@ -65,7 +65,7 @@ def request_calc(buffer: Ints, member: Index, address: int, cycle: int) -> None:
     buffer[B_FETCH_START], buffer[B_FETCH_END] = buffer[B_FETCH_END] + 1, cycle
 
 
-@leaf
+@part
 def finish_calc(buffer: Ints) -> None:
     if buffer[B_FETCHED] == 0:
         sets = buffer[B_SET] + (1 if buffer[B_IN_SET] > 0 else 0)
@@ -73,7 +73,7 @@ def finish_calc(buffer: Ints) -> None:
     buffer[B_DRAM_STOP] = buffer[B_FETCH_END] + _LATENCY
 
 
-@leaf
+@part
 def start_user(buffer: Ints) -> None:
     """Fetch the first half before the array starts."""
     cycles = buffer[B_FETCH_START]  # set by the caller
@@ -83,7 +83,7 @@ def start_user(buffer: Ints) -> None:
     buffer[B_READS] = cycles * buffer[B_WORDS]
 
 
-@leaf
+@part
 def _held(buffer: Ints, first: Ints, sets: Index, address: int) -> bool:
     """Whether one of the sets that an address is in is held; they are held in a circle."""
     low, high = first[address], first[address + 1]
@@ -100,7 +100,7 @@ def _held(buffer: Ints, first: Ints, sets: Index, address: int) -> bool:
     return low < last and sets[low] < end
 
 
-@leaf
+@part
 def serve_user(buffer: Ints, first: Ints, sets: Index, wanted: Ints, count: int, cycle: int) -> int:
     """Serve the requests of a cycle; return for how long the array waits, below 0: it is early."""
     late = 0
@@ -116,7 +116,7 @@ def serve_user(buffer: Ints, first: Ints, sets: Index, wanted: Ints, count: int,
     return late
 
 
-@leaf
+@part
 def seen(buffer: Ints, count: int, cycle: int) -> None:
     """Note when the array reads."""
     if count == 0:

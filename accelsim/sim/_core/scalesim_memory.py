@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Index, Ints, kernel, leaf
+from accelsim.jit import Index, Ints, kernel, part
 from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.layout import IS, OS
 from accelsim.sim._core.scalesim_demand import (
@@ -51,7 +51,7 @@ from accelsim.sim._core.scalesim_output import (
 )
 
 
-@leaf
+@part
 def _serve(
     user: bool, buffer: Ints, first: Ints, sets: Index, wanted: Ints, count: int, cycle: int
 ) -> int:
@@ -66,7 +66,7 @@ def _serve(
     return late
 
 
-@leaf
+@part
 def _start(layer: Ints, buffers: Ints, output: Ints) -> None:
     for which in range(2):
         buffers[which, B_REQUEST] = buffers[which, B_SRAM_START] = NONE
@@ -78,7 +78,7 @@ def _start(layer: Ints, buffers: Ints, output: Ints) -> None:
     output[O_SRAM_START], output[O_DRAM_START], output[O_DRAM_STOP] = NONE, NONE, NONE
 
 
-@leaf
+@part
 def _note_write(output: Ints, taken: int, now: int) -> None:
     if output[O_TAKEN] > taken:
         output[O_SRAM_STOP] = now

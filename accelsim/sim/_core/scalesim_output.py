@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Ints, kernel, leaf
+from accelsim.jit import Ints, kernel, part
 from accelsim.mapping._core.array import ceil_div
 from accelsim.mapping._core.layout import OS, WS
 from accelsim.sim._core.scalesim_demand import Y_COLS, Y_DATAFLOW, Y_K, Y_M, Y_N, Y_ROWS
@@ -25,14 +25,14 @@ NONE = -(2**62)  # a cycle that has not come yet
 ) = range(16 + 1)  # fmt: skip
 
 
-@leaf
+@part
 def _end_line(output: Ints, fills: Ints) -> None:
     fills[output[O_LINES] % fills.size] = output[O_FILLED]
     output[O_LINES] += 1
     output[O_FILLED] = 0
 
 
-@leaf
+@part
 def _drain(output: Ints, fills: Ints, cycle: int) -> None:
     """Write lines of half a buffer to DRAM, one per cycle; only the last one is counted exactly."""
     line = output[O_LINE]
@@ -47,7 +47,7 @@ def _drain(output: Ints, fills: Ints, cycle: int) -> None:
     output[O_DRAM_STOP] = max(output[O_DRAM_STOP], output[O_DRAIN_END])
 
 
-@leaf
+@part
 def _write(output: Ints, fills: Ints, cycle: int) -> int:
     """Write one element; return the cycle in which it was taken."""
     output[O_TAKEN] += 1
@@ -64,7 +64,7 @@ def _write(output: Ints, fills: Ints, cycle: int) -> int:
     return cycle
 
 
-@leaf
+@part
 def write_row(
     at: int, row0: int, col0: int, layer: Ints, output: Ints, fills: Ints, cycle: int
 ) -> int:
@@ -83,7 +83,7 @@ def write_row(
     return now
 
 
-@leaf
+@part
 def finish_writes(output: Ints, fills: Ints, cycle: int) -> None:
     if output[O_FILLED] > 0:
         _end_line(output, fills)

@@ -48,7 +48,7 @@ from accelsim_kernels.dot.rounds import (
 )
 from accelsim_kernels.dot.settle import half_of, of_half
 from accelsim_kernels.dot.units import Path, Product
-from accelsim_kernels.jit import leaf, rows_in_threads
+from accelsim_kernels.jit import leaf, part, rows_in_threads
 from accelsim_kernels.tile import has_vnni
 
 Int8 = npt.NDArray[np.int8]
@@ -75,7 +75,7 @@ _RUN = 16
 _LEAST_ROWS = 16
 
 
-@leaf
+@part
 def _load(out: UInt8, row: int, last: int, left: int, state: Float32, half: int) -> None:
     """Read accumulators of a block of rows and 64 columns ``[rows, 64]``; missing ones are zero."""
     count = min(state.shape[0], last - row)
@@ -96,7 +96,7 @@ def _load(out: UInt8, row: int, last: int, left: int, state: Float32, half: int)
                 state[i, j] = words[row + i, left + j]
 
 
-@leaf
+@part
 def _store(out: UInt8, row: int, last: int, left: int, state: Float32, half: int) -> None:
     """Write accumulators; those of missing rows and columns are left out."""
     count = min(state.shape[0], last - row)
@@ -112,7 +112,7 @@ def _store(out: UInt8, row: int, last: int, left: int, state: Float32, half: int
                 words[row + i, left + j] = state[i, j]
 
 
-@leaf
+@part
 def _odd_ones(
     c: Float32, ends: Int32, operands: Operands, place: tuple[int, int, int], rules: Int64,
     lines: Int32,
@@ -137,7 +137,7 @@ def _odd_ones(
             c[i] = exact_chunk(lines[0], lines[1], extra, drop, rules, floor, before)
 
 
-@leaf
+@part
 def _sums(
     rows: Laid, right: LaidColumns, at: int, rules: Int64, scale: Float32, sums: Int32
 ) -> None:
@@ -152,7 +152,7 @@ def _sums(
         cut_sums(second, scale, rows[0], right[0], from_a, from_b, chunk - _RUN)
 
 
-@leaf
+@part
 def _end(sums: Int32, c: Float32, rules: Int64, ends: Int32) -> int:
     """Turn the sums of a tile into accumulators, and return whether some are odd."""
     if rules[NARROW]:
@@ -168,7 +168,7 @@ def _end(sums: Int32, c: Float32, rules: Int64, ends: Int32) -> int:
     return end_one(sums, c, rules, ends)
 
 
-@leaf
+@part
 def _pairs(
     rows: Laid, right: LaidColumns, operands: Operands, place: tuple[int, int, int],
     rules: Int64, state: Float32, tile: Scratch,

@@ -38,7 +38,7 @@ from accelsim_kernels.dot.amd_layout import (
 from accelsim_kernels.dot.lanes import COLUMNS, ROWS, cut_sums, highest
 from accelsim_kernels.dot.serial_tiles import BLOCK, in_threads, read_tile, write_tile
 from accelsim_kernels.fused import bits_of, bits_of_double, double_of, float_of
-from accelsim_kernels.jit import DOOR, kernel, leaf
+from accelsim_kernels.jit import inner, kernel, part
 
 Float32 = npt.NDArray[np.float32]
 Int8 = npt.NDArray[np.int8]
@@ -54,7 +54,7 @@ _NOTHING = -999
 _SPECIAL = -1
 
 
-@DOOR.inner
+@inner
 def _added(total: np.int32, top: np.int32, c: np.float32, bits: int, drop: bool) -> np.float32:
     """Return the accumulator c after a sum ``total * 2^(top - bits)``."""
     word = bits_of(c)
@@ -106,7 +106,7 @@ class _Room(NamedTuple):
     made: Float32
 
 
-@DOOR.inner
+@inner
 def _halved(room: _Room, i: int) -> tuple[np.int32, np.int32]:
     """Return the sum of both halves and its exponent."""
     one, other = room.tops[i], room.tops[_SUMS + i]
@@ -116,7 +116,7 @@ def _halved(room: _Room, i: int) -> tuple[np.int32, np.int32]:
     return np.int32(first + second), top
 
 
-@leaf
+@part
 def _one(
     a: Float32, b: Float32, least: tuple[int, int], start: int, rule: tuple[int, int, int, int]
 ) -> tuple[np.int32, np.int32, np.float64]:
@@ -143,7 +143,7 @@ def _one(
     return total, top, special
 
 
-@leaf
+@part
 def _fix(
     a: Side, b: Side, tile: tuple[int, int, int], rule: tuple[int, int, int, int],
     least: tuple[int, int], room: _Room, acc: Float32,
@@ -167,7 +167,7 @@ def _fix(
             room.fixed[i] = np.float32(special) if np.isfinite(c) else np.float32(special + c)
 
 
-@DOOR.inner
+@inner
 def _heights(
     relative: Int8, own: np.int32, bases: Int32, bits: int, tops: Int32, scales: Float32
 ) -> np.int32:
@@ -183,7 +183,7 @@ def _heights(
     return unknown
 
 
-@DOOR.inner
+@inner
 def _align(
     a: Side, b: Side, tile: tuple[int, int, int], half: int, rule: tuple[int, int, int, int],
     room: _Room,
@@ -210,7 +210,7 @@ def _align(
     return unknown != np.int32(0)
 
 
-@DOOR.inner
+@inner
 def _largest(x: Int32) -> np.int32:
     top = x[0]
     for i in range(x.size):
@@ -218,7 +218,7 @@ def _largest(x: Int32) -> np.int32:
     return top
 
 
-@DOOR.inner
+@inner
 def _add(room: _Room, halves: int, bits: int, acc: Float32) -> None:
     """Add the sums of a tile to its accumulators."""
     if add_floored(room.made, acc, room.sums, room.tops, halves, bits, _SUMS) == 0:
@@ -234,7 +234,7 @@ def _add(room: _Room, halves: int, bits: int, acc: Float32) -> None:
             acc[i] = _added(room.sums[i], room.tops[i], acc[i], bits, False)
 
 
-@DOOR.inner
+@inner
 def _chunk(
     a: Side, b: Side, tile: tuple[int, int, int], rule: tuple[int, int, int, int],
     least: tuple[int, int], room: _Room, acc: Float32,

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from accelsim_kernels.dot.lanes import COLUMNS, ROWS
 from accelsim_kernels.fused import bits_of, float_of
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import leaf, part
 
 Float32 = npt.NDArray[np.float32]
 Int8 = npt.NDArray[np.int8]
@@ -61,7 +61,7 @@ class Chunks:
         return self.count * self.halves * self.lanes
 
 
-@leaf
+@part
 def exponent_of(x: np.float32, least: int) -> np.int32:
     """Return the exponent of a number that is not zero; of NaN and infinity 128."""
     field = np.int32((bits_of(x) >> np.uint32(23)) & np.uint32(255))

@@ -21,7 +21,7 @@ from accelsim_kernels.dot.serial_tiles import (
     write_tile,
 )
 from accelsim_kernels.fused import bits_of, float_of
-from accelsim_kernels.jit import DOOR, kernel, leaf
+from accelsim_kernels.jit import inner, kernel, part
 
 Float32 = npt.NDArray[np.float32]
 
@@ -29,7 +29,7 @@ Float32 = npt.NDArray[np.float32]
 _NORMAL = 0x00800000
 
 
-@DOOR.inner
+@inner
 def _flushed(x: np.float32) -> np.float32:
     """Return a zero of the same sign for a subnormal number."""
     word = bits_of(x)
@@ -37,13 +37,13 @@ def _flushed(x: np.float32) -> np.float32:
     return float_of(word & np.uint32(0x80000000)) if small else x
 
 
-@DOOR.inner
+@inner
 def _normal(x: np.float32, least: np.float32) -> np.float32:
     """Return +0 for what is below the least normal number of a format."""
     return np.float32(0) if abs(x) < least else x
 
 
-@leaf
+@part
 def _group(a: Float32, b: Float32, four: bool, acc: Float32) -> None:
     """Add one group of products to the accumulators of 64 columns."""
     a0, a1 = a[0], a[1]
@@ -59,7 +59,7 @@ def _group(a: Float32, b: Float32, four: bool, acc: Float32) -> None:
         acc[j] = _flushed(acc[j] + _flushed(first + second))
 
 
-@leaf
+@part
 def _begin(acc: Float32) -> None:
     """Flush the accumulators of 64 columns, as an instruction does with what it is given."""
     for j in range(COLUMNS):

@@ -15,7 +15,7 @@ from accelsim_kernels.dot.operands import (
 from accelsim_kernels.dot.rounds import HALF, KEPT, ZERO, F
 from accelsim_kernels.dot.settle import settled
 from accelsim_kernels.fused import bits_of, float_of
-from accelsim_kernels.jit import leaf
+from accelsim_kernels.jit import part
 
 Int32 = npt.NDArray[np.int32]
 Int64 = npt.NDArray[np.int64]
@@ -29,7 +29,7 @@ _UP, _DOWN, _NEITHER = 1, 2, 4
 _CANONICAL = np.uint32(0x7FFFFFFF)
 
 
-@leaf
+@part
 def explain(given: UInt8, known: Int64, row: int, start: int, line: Int32) -> None:
     """Read codes of a row as signed significands, exponents and kinds.
 
@@ -53,7 +53,7 @@ def explain(given: UInt8, known: Int64, row: int, start: int, line: Int32) -> No
         line[1, k], line[2, k] = exponent, kind
 
 
-@leaf
+@part
 def term(significand: np.int64, shift: np.int64) -> np.int64:
     """Return ``significand * 2^shift``, cut toward zero."""
     magnitude = abs(significand)
@@ -61,7 +61,7 @@ def term(significand: np.int64, shift: np.int64) -> np.int64:
     return -cut if significand < 0 else cut
 
 
-@leaf
+@part
 def _special(left: Int32, right: Int32, c: np.float32) -> int:
     """Return what the terms of a chunk hold besides numbers."""
     seen = 0
@@ -78,7 +78,7 @@ def _special(left: Int32, right: Int32, c: np.float32) -> int:
     return seen
 
 
-@leaf
+@part
 def exact_chunk(
     left: Int32, right: Int32, extra: np.int64, drop: np.int64, rules: Int64, floor: np.int64,
     c: np.float32,

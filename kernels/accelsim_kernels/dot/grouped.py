@@ -30,7 +30,7 @@ from accelsim_kernels.dot.rounds import BLOCK, KEPT, ODD, ZERO, F
 from accelsim_kernels.dot.settle import settled
 from accelsim_kernels.dot.units import Path, Product
 from accelsim_kernels.fused import bits_of, float_of
-from accelsim_kernels.jit import leaf, rows_in_threads
+from accelsim_kernels.jit import leaf, part, rows_in_threads
 from accelsim_kernels.tile import COLUMNS, ROWS, dot4_tile, dot4_tile_vnni, has_vnni
 
 Int8 = npt.NDArray[np.int8]
@@ -66,7 +66,7 @@ Columns = tuple[Int32, Int32, Int32, Int32]
 Scratch = tuple[Int32, Int32, Float32]
 
 
-@leaf
+@part
 def _scale(code: np.uint8, unsigned: int) -> tuple[int, int]:
     """Return exponent and significand, in eighths, of a scale; a NaN has significand -1."""
     if unsigned == 0:  # E8M0
@@ -78,7 +78,7 @@ def _scale(code: np.uint8, unsigned: int) -> tuple[int, int]:
     return max(field, 1) - 7, magnitude - ((max(field, 1) - 1) << 3)
 
 
-@leaf
+@part
 def _group(
     operand: Operand, row: int, start: int, block: int, unsigned: int, codes: Int32, fact: Int32
 ) -> None:
@@ -126,7 +126,7 @@ def _lay_rows(operand: Operand, row: int, start: int, rules: Int64, rows: Block)
                     words[c, tile, 4 * g + word, line] = packed
 
 
-@leaf
+@part
 def _lay_columns(operand: Operand, left: int, start: int, rules: Int64, right: Columns) -> None:
     """Lay out one chunk of 64 columns, four signed bytes to a word."""
     words, begin, known, codes = right
@@ -149,7 +149,7 @@ def _lay_columns(operand: Operand, left: int, start: int, rules: Int64, right: C
             begin[g, j] = -np.int32(_OFFSET) * total
 
 
-@leaf
+@part
 def _exact(
     place: int, sums: Int32, rows: Int32, columns: Int32, rules: Int64, c: np.float32
 ) -> np.float32:
@@ -189,7 +189,7 @@ def _exact(
     return settled(total, -kept, rules[KEPT], np.int64(0))
 
 
-@leaf
+@part
 def _tiles(
     rows: Block, number: int, right: Columns, rules: Int64, state: Float32, tile: Scratch
 ) -> None:

@@ -18,7 +18,7 @@ from accelsim_kernels.dot.lanes import COLUMNS, ROWS
 from accelsim_kernels.dot.rounds import LEAST, NOTHING
 from accelsim_kernels.formats import NumberFormat
 from accelsim_kernels.fused import bits_of, float_of
-from accelsim_kernels.jit import DOOR, leaf
+from accelsim_kernels.jit import inner, part
 
 Int8 = npt.NDArray[np.int8]
 Int32 = npt.NDArray[np.int32]
@@ -69,7 +69,7 @@ def lines(kind: type, *shape: int) -> npt.NDArray[Any]:
     return room[first : first + size].view(kind).reshape(shape)
 
 
-@DOOR.inner
+@inner
 def _code(given: UInt8, known: Int64, row: int, k: int) -> np.int32:
     """Return one code of any width."""
     width = known[0]
@@ -81,7 +81,7 @@ def _code(given: UInt8, known: Int64, row: int, k: int) -> np.int32:
     return np.int32(code >> np.uint32(known[1]))
 
 
-@leaf
+@part
 def take_codes(given: UInt8, known: Int64, row: int, start: int, found: Int32) -> None:
     """Read codes of a row, without the bits that are ignored; past the operand they are zero."""
     count = np.int64(0)
@@ -101,7 +101,7 @@ def take_codes(given: UInt8, known: Int64, row: int, start: int, found: Int32) -
         found[k] = 0
 
 
-@leaf
+@part
 def split_of(known: Int64) -> Split:
     """Return what splits a code: fraction bits, bias, place of the sign.
 
@@ -110,20 +110,20 @@ def split_of(known: Int64) -> Split:
     return np.int32(known[2]), np.int32(known[3]), np.int32(known[4])
 
 
-@DOOR.inner
+@inner
 def magnitude_of(code: np.int32, split: Split) -> np.int32:
     """Return a code without its sign."""
     return np.int32(code & ((np.int32(1) << split[2]) - np.int32(1)))
 
 
-@DOOR.inner
+@inner
 def exponent_of(code: np.int32, split: Split) -> np.int32:
     """Return the exponent of a number that is not zero."""
     field = magnitude_of(code, split) >> split[0]
     return np.int32(max(field, np.int32(1)) - split[1])
 
 
-@DOOR.inner
+@inner
 def significand_of(code: np.int32, split: Split) -> np.int32:
     """Return the significand, without its sign, as an integer: ``|s| * 2^(fraction bits)``."""
     magnitude = magnitude_of(code, split)
@@ -131,7 +131,7 @@ def significand_of(code: np.int32, split: Split) -> np.int32:
     return np.int32(magnitude - ((field - np.int32(1)) << split[0]))
 
 
-@DOOR.inner
+@inner
 def _relative(code: np.int32, split: Split, exponent: np.int32) -> np.float32:
     """Return ``s * 2^exponent``; what is below binary32 is zero."""
     significand = np.float32(significand_of(code, split))
@@ -141,7 +141,7 @@ def _relative(code: np.int32, split: Split, exponent: np.int32) -> np.float32:
     return float_of(made | sign)
 
 
-@leaf
+@part
 def lay_rows(
     given: UInt8, known: Int64, first: int, start: int, taken: Int32, numbers: Float32,
     exponents: Int32, marks: Int32,
@@ -184,7 +184,7 @@ def lay_rows(
                 )
 
 
-@leaf
+@part
 def lay_columns(
     given: UInt8, known: Int64, first: int, start: int, taken: Int32, numbers: Float32,
     exponents: Int8, marks: Int32,
@@ -229,7 +229,7 @@ def lay_columns(
             )
 
 
-@leaf
+@part
 def add_scales(marks: Int32, scales: UInt8, first: int, block: int) -> None:
     """Add the exponents of a block's E8M0 scales to the marks ``[2, n]`` of rows or columns.
 
@@ -241,7 +241,7 @@ def add_scales(marks: Int32, scales: UInt8, first: int, block: int) -> None:
         marks[1, i] |= np.int32(code == np.uint8(255))
 
 
-@leaf
+@part
 def split_rows(numbers: Float32, sides: Int32) -> None:
     """Part the numbers of rows into magnitudes and the places of their signs (``narrow_sums``)."""
     for i in range(numbers.size):
@@ -250,7 +250,7 @@ def split_rows(numbers: Float32, sides: Int32) -> None:
         numbers[i] = float_of(bits & ~_NEGATIVE)
 
 
-@leaf
+@part
 def split_columns(numbers: Float32, signs: Int32) -> None:
     """Part the numbers of 64 columns into magnitudes and signs ``[k][2][64]``."""
     for k in range(numbers.size // COLUMNS):

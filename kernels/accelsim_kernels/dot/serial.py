@@ -33,7 +33,7 @@ from accelsim_kernels.dot.units import Product
 from accelsim_kernels.dot.values import codes_of, numbers
 from accelsim_kernels.formats import NumberFormat, format_of
 from accelsim_kernels.fused import choose64
-from accelsim_kernels.jit import kernel, leaf
+from accelsim_kernels.jit import kernel, part
 from accelsim_kernels.matmul import matmul_chain
 from accelsim_kernels.tile import ROWS
 
@@ -64,7 +64,7 @@ class Rounding(NamedTuple):
         return cls(min(kept, fmt.mantissa_bits), fmt.least_exponent, most, to_zero)
 
 
-@leaf
+@part
 def _fused(a: Floats, top: int, panel: Floats, depth: int, spill: Rounding, sums: Floats) -> None:
     """Run six rows of one panel over all of K."""
     k = a.shape[1]
@@ -109,7 +109,7 @@ class _Room(NamedTuple):
     parts: Float64
 
 
-@leaf
+@part
 def _exact(a: Array, b: Array, j: int, room: _Room) -> np.float64:
     """Return the exact sum of a chunk for one column, rounded to odd."""
     room.terms[0] = room.starts[j]
@@ -118,7 +118,7 @@ def _exact(a: Array, b: Array, j: int, room: _Room) -> np.float64:
     return exact_total(room.terms[: a.size + 1], room.parts)
 
 
-@leaf
+@part
 def _fma(a: np.float64, b: Array, rule: Rounding, acc: Float64) -> None:
     """Add one product to the accumulators of 64 columns."""
     for j in range(COLUMNS):
@@ -128,7 +128,7 @@ def _fma(a: np.float64, b: Array, rule: Rounding, acc: Float64) -> None:
         acc[j] = to_format(whole, rule.kept, rule.least, rule.most, rule.to_zero)
 
 
-@leaf
+@part
 def _chunk(a: Array, b: Array, rule: Rounding, room: _Room, acc: Float64) -> None:
     """Add one chunk to the accumulators of 64 columns."""
     if a.size == 1:
@@ -160,7 +160,7 @@ def _chunk(a: Array, b: Array, rule: Rounding, room: _Room, acc: Float64) -> Non
         acc[j] = to_format(acc[j], rule.kept, rule.least, rule.most, rule.to_zero)
 
 
-@leaf
+@part
 def _spilled(rule: Rounding, acc: Float64) -> None:
     """Round the accumulators of 64 columns to the format in which they leave the array."""
     for j in range(COLUMNS):

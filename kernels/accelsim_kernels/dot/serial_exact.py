@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim_kernels.fused import bits_of_double, double_of
-from accelsim_kernels.jit import DOOR, leaf
+from accelsim_kernels.jit import inner, part
 
 Float64 = npt.NDArray[np.float64]
 
@@ -19,14 +19,14 @@ Float64 = npt.NDArray[np.float64]
 _FULL = 2047
 
 
-@DOOR.inner
+@inner
 def error_of(a: np.float64, b: np.float64, total: np.float64) -> np.float64:
     """Return what is missing in ``total``, the rounded ``a + b`` (Knuth, TAOCP 4.2.2)."""
     other = total - a
     return (a - (total - other)) + (b - other)
 
 
-@DOOR.inner
+@inner
 def odd(total: np.float64, error: np.float64) -> np.float64:
     """Return ``total + error`` rounded to odd, where error is below half a step of the total."""
     bits = bits_of_double(total)
@@ -37,7 +37,7 @@ def odd(total: np.float64, error: np.float64) -> np.float64:
     return double_of(bits if exact or special else moved)
 
 
-@DOOR.inner
+@inner
 def to_format(
     x: np.float64, kept: np.int64, least: np.int64, most: np.int64, to_zero: bool
 ) -> np.float64:
@@ -59,7 +59,7 @@ def to_format(
     return np.copysign(np.inf, found) if abs(found) >= limit else found
 
 
-@leaf
+@part
 def exact_total(terms: Float64, parts: Float64) -> np.float64:
     """Return the exact sum of finite numbers, rounded to odd.
 

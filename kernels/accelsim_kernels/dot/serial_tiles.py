@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from accelsim_kernels.jit import leaf, rows_in_threads
+from accelsim_kernels.jit import leaf, part, rows_in_threads
 
 Array = npt.NDArray[Any]
 
@@ -18,7 +18,7 @@ COLUMNS, BLOCK = 64, 96
 _WORTH = 1 << 20
 
 
-@leaf
+@part
 def read_tile(out: Array, top: int, left: int, tile: Array) -> None:
     """Copy a part of a result into a tile, which may stick out of it."""
     for i in range(min(tile.shape[0], out.shape[0] - top)):
@@ -26,7 +26,7 @@ def read_tile(out: Array, top: int, left: int, tile: Array) -> None:
             tile[i, j] = out[top + i, left + j]
 
 
-@leaf
+@part
 def write_tile(tile: Array, rows: int, out: Array, top: int, left: int) -> None:
     """Copy the first rows of a tile into a result."""
     for i in range(rows):

@@ -10,7 +10,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from accelsim_kernels.fused import bits_of, double_of, float_of
-from accelsim_kernels.jit import DOOR
+from accelsim_kernels.jit import inner
 
 
 @intrinsic  # type: ignore[untyped-decorator]  # Numba has no types
@@ -23,13 +23,13 @@ def integer_of(typingctx: Any, value: Any) -> Any:
     return types.int64(types.float64), codegen
 
 
-@DOOR.inner
+@inner
 def power(exponent: np.int64) -> np.float64:
     """Return ``2^exponent``, from -1022 to 1023."""
     return double_of(np.int64((np.int64(1023) + exponent) << np.int64(52)))
 
 
-@DOOR.inner
+@inner
 def toward_zero(value: np.float64, kept: np.int64) -> np.float64:
     """Cut a number to binary32 of which ``kept`` fraction bits are used; subnormals are kept.
 
@@ -43,7 +43,7 @@ def toward_zero(value: np.float64, kept: np.int64) -> np.float64:
     return made if cut <= np.int64(52) else 0.0
 
 
-@DOOR.inner
+@inner
 def to_half(value: np.float64) -> np.float64:
     """Round to binary16: nearest, ties to even, subnormals kept, overflow infinite."""
     field = (integer_of(value) >> np.int64(52)) & np.int64(2047)
@@ -58,7 +58,7 @@ def to_half(value: np.float64) -> np.float64:
     return made
 
 
-@DOOR.inner
+@inner
 def settled(total: np.int64, exponent: np.int64, kept: np.int64, half: np.int64) -> np.float32:
     """Return ``total * 2^exponent`` as an accumulator; no zero is negative.
 
@@ -73,7 +73,7 @@ def settled(total: np.int64, exponent: np.int64, kept: np.int64, half: np.int64)
     return np.float32(made + 0.0)
 
 
-@DOOR.inner
+@inner
 def of_half(bits: np.uint32) -> np.float32:
     """Return the number of the bits of a binary16; infinity and NaN stay what they are."""
     magnitude, sign = bits & np.uint32(0x7FFF), (bits & np.uint32(0x8000)) << np.uint32(16)
@@ -86,7 +86,7 @@ def of_half(bits: np.uint32) -> np.float32:
     return float_of(bits_of(made) | sign)
 
 
-@DOOR.inner
+@inner
 def half_of(value: np.float32) -> np.uint32:
     """Return the bits of a number that is a binary16; NaN is 0x7FFF."""
     bits = bits_of(value)

@@ -24,7 +24,7 @@ from accelsim_kernels.dot.serial_tiles import (
 )
 from accelsim_kernels.dot.units import Product
 from accelsim_kernels.integer import LONGEST, matmul_int8
-from accelsim_kernels.jit import DOOR, kernel, leaf
+from accelsim_kernels.jit import inner, kernel, part
 
 Array = npt.NDArray[Any]
 Int64 = npt.NDArray[np.int64]
@@ -45,14 +45,14 @@ def width_of(fmt: str) -> int:
     return bits
 
 
-@DOOR.inner
+@inner
 def _clamped(total: np.int64, bits: int) -> np.int64:
     """Return the nearest number of a width."""
     high = np.int64((np.uint64(1) << np.uint64(bits - 1)) - np.uint64(1))
     return min(max(total, np.int64(-high - np.int64(1))), high)
 
 
-@DOOR.inner
+@inner
 def _added(acc: np.int64, more: np.int64, bits: int) -> np.int64:
     """Return a saturating sum."""
     total = np.int64(acc + more)
@@ -61,7 +61,7 @@ def _added(acc: np.int64, more: np.int64, bits: int) -> np.int64:
     return _clamped(total, bits)
 
 
-@leaf
+@part
 def _sums(a: Array, b: Array, sums: Int64) -> None:
     """Sum products of one row for 64 columns, modulo 2^64."""
     for j in range(COLUMNS):
@@ -72,7 +72,7 @@ def _sums(a: Array, b: Array, sums: Int64) -> None:
             sums[j] += np.int64(one) * np.int64(b[k, j])
 
 
-@leaf
+@part
 def _saturate(sums: Int64, bits: int, acc: Int64) -> None:
     for j in range(COLUMNS):
         acc[j] = _added(acc[j], sums[j], bits)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Ints, kernel, leaf
+from accelsim.jit import Floats, Ints, kernel, part
 from accelsim.mapping.loopnest._core.tables import N_DIMS
 
 
-@leaf
+@part
 def divides(small: int, large: int, shape: Ints, below: Ints) -> bool:
     """Whether a tile divides another one; ``below[d, a, b]`` says it per loop."""
     for d in range(N_DIMS - 1, -1, -1):
@@ -26,7 +26,7 @@ def divides(small: int, large: int, shape: Ints, below: Ints) -> bool:
     return True
 
 
-@leaf
+@part
 def strides_of(shape: Ints, strides: Ints) -> None:
     """Write how far apart tiles are that differ by one size of a loop."""
     stride = 1
@@ -35,7 +35,7 @@ def strides_of(shape: Ints, strides: Ints) -> None:
         stride *= shape[d]
 
 
-@leaf
+@part
 def digits_of(point: int, shape: Ints, digits: Ints) -> None:
     """Write the number of a tile's size per loop."""
     for d in range(N_DIMS - 1, -1, -1):
@@ -43,7 +43,7 @@ def digits_of(point: int, shape: Ints, digits: Ints) -> None:
         point //= shape[d]
 
 
-@leaf
+@part
 def next_digits(shape: Ints, digits: Ints) -> None:
     """Go on to the next tile."""
     for d in range(N_DIMS - 1, -1, -1):
@@ -53,7 +53,7 @@ def next_digits(shape: Ints, digits: Ints) -> None:
         digits[d] = 0
 
 
-@leaf
+@part
 def inherit(best: Floats, point: int, digits: Ints, strides: Ints, covers: Ints) -> None:
     """Begin a tile's states with the least of the tiles that divide it."""
     row = best[point]
@@ -72,7 +72,7 @@ def inherit(best: Floats, point: int, digits: Ints, strides: Ints, covers: Ints)
     row[0] = 0.0
 
 
-@leaf
+@part
 def pass_boundaries(cost: Floats, point: int, depths: Ints, row: Floats) -> None:
     """Let boundaries have this tile: each state from those that passed one boundary less."""
     width = depths[2] + 1
@@ -96,7 +96,7 @@ def pass_boundaries(cost: Floats, point: int, depths: Ints, row: Floats) -> None
                 state += 1
 
 
-@leaf
+@part
 def state_of(passed: Ints, depths: Ints) -> int:
     """Index of the numbers of boundaries that the operands have passed."""
     return int((passed[0] * (depths[1] + 1) + passed[1]) * (depths[2] + 1) + passed[2])
@@ -139,7 +139,7 @@ def cheapest(
     return float(value)
 
 
-@leaf
+@part
 def step_back(
     cost: Floats, found: Ints, shape: Ints, below: Ints, best: Floats, want: Ints, places: Ints
 ) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Ints, kernel, leaf
+from accelsim.jit import Floats, Ints, kernel, part
 from accelsim.mapping.loopnest._core.chain import divides
 
 # Columns of the result: least energy, least longest port, mappings that fit, mappings costed.
@@ -39,7 +39,7 @@ def multiples(shape: Ints, below: Ints, starts: Ints, listed: Ints) -> int:
     return total
 
 
-@leaf
+@part
 def add(before: Floats, entry: Floats, memory: int, room: Floats, to: Floats) -> bool:
     """Add a boundary's tile to a partial sum; false when it cannot be.
 
@@ -68,7 +68,7 @@ def add(before: Floats, entry: Floats, memory: int, room: Floats, to: Floats) ->
     return True
 
 
-@leaf
+@part
 def close(
     partial: Floats, rows: Floats, memory: int, room: Floats, tiles: Ints, out: Floats
 ) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from accelsim.jit import Floats, Ints, kernel, leaf
+from accelsim.jit import Floats, Ints, kernel, part
 
 N_DIMS = 8
 OY, FY, OX, FX = 2, 3, 4, 5
@@ -29,13 +29,13 @@ N_TABLES = 6
 INPUT, OUTPUT = 0, 2
 
 
-@leaf
+@part
 def ceil_div(a: int, b: int) -> int:
     """Return ``a / b`` rounded up, of whole numbers above zero."""
     return (a + b - 1) // b
 
 
-@leaf
+@part
 def copies(size: int, steps: int, units: int, lanes: int, tile: int) -> int:
     """How often a loop that does not index an operand makes it cross a boundary.
 
@@ -55,14 +55,14 @@ def copies(size: int, steps: int, units: int, lanes: int, tile: int) -> int:
     return (visits - 1) * lanes + active
 
 
-@leaf
+@part
 def window(stride: int, outputs: int, taps: int, limit: int) -> int:
     """Rows of input under a tile of outputs and taps."""
     touched = stride * (outputs - 1) + taps if taps >= stride else outputs * taps
     return min(touched, limit)
 
 
-@leaf
+@part
 def sweep(stride: int, outputs: int, out_tiles: int, taps: int) -> int:
     """Rows under all tiles of outputs with the same taps."""
     if taps >= stride:
@@ -70,7 +70,7 @@ def sweep(stride: int, outputs: int, out_tiles: int, taps: int) -> int:
     return outputs * taps
 
 
-@leaf
+@part
 def sliding(conv: Ints, outputs: int, taps: int, out_tile: int, tap_tile: int) -> float:
     """Rows of input that cross a boundary in all, tile by tile; overlaps are fetched again.
 
@@ -91,14 +91,14 @@ def sliding(conv: Ints, outputs: int, taps: int, out_tile: int, tap_tile: int) -
     return float(min(total, most))
 
 
-@leaf
+@part
 def rounded(tile: float, bits: int, charged: int) -> float:
     """Bits that are charged per bit of a tile, where accesses are rounded up."""
     whole = tile * bits
     return float(np.ceil(whole / charged - 1e-9) * charged / whole)
 
 
-@leaf
+@part
 def plain_factors(dims: Ints, d: int, value: int, relevant: bool, lanes: Ints, out: Floats) -> None:
     """Factors of one loop: crossings above and below, elements of a tile above and below."""
     size, steps, units = dims[d, SIZE], dims[d, STEPS], dims[d, UNITS]
@@ -114,7 +114,7 @@ def plain_factors(dims: Ints, d: int, value: int, relevant: bool, lanes: Ints, o
         out[3] = 1.0
 
 
-@leaf
+@part
 def pair_factors(dims: Ints, o: int, values: Ints, conv: Ints, lanes: Ints, out: Floats) -> None:
     """Factors of rows or columns of an input: of the loops ``o`` and ``o + 1`` together."""
     outputs, taps = dims[o, SIZE], dims[o + 1, SIZE]
@@ -125,7 +125,7 @@ def pair_factors(dims: Ints, o: int, values: Ints, conv: Ints, lanes: Ints, out:
         out[2 + side] = window(conv[0], out_tile, tap_tile, conv[1])
 
 
-@leaf
+@part
 def grow(parts: Floats, filled: int, factors: Floats, count: int) -> int:
     """Multiply what is there by the factors of one more loop, which becomes the fastest one."""
     for column in range(4):
@@ -189,7 +189,7 @@ def fill(
         finish(parts, bounds[b], out, b)
 
 
-@leaf
+@part
 def charge(parts: Floats, side: int, less: float, bits: int, charged: int, out: Floats) -> None:
     """Write the charged bits of what crosses on one side of a boundary.
 
@@ -212,7 +212,7 @@ def charge(parts: Floats, side: int, less: float, bits: int, charged: int, out: 
         out[p] = (elements[p] - less) * bits * rounded(tiles[p], bits, charged)
 
 
-@leaf
+@part
 def finish(parts: Floats, bound: Ints, out: Floats, b: int) -> None:
     """Turn elements into charged bits, and outputs into their two directions."""
     bits = bound[BITS]
@@ -234,7 +234,7 @@ def finish(parts: Floats, bound: Ints, out: Floats, b: int) -> None:
         twice[p] = once[p] if stays else 2.0 * once[p]
 
 
-@leaf
+@part
 def outputs(parts: Floats, bound: Ints, out: Floats, b: int) -> None:
     """Add the way back of partial sums; the last crossing of an output has its final width."""
     last = parts.shape[1] - 1
@@ -247,7 +247,7 @@ def outputs(parts: Floats, bound: Ints, out: Floats, b: int) -> None:
         save(first_low, parts[3], bits, final, bound[LOW_CHARGED], out[LOW, b])
 
 
-@leaf
+@part
 def save(elements: float, tiles: Floats, bits: int, final: int, charged: int, out: Floats) -> None:
     """Take off the charged bits that finished outputs save over partial sums."""
     for p in range(out.size):
