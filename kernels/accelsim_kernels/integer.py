@@ -163,10 +163,10 @@ def sums8(
 ) -> None:  # fmt: skip
     """Sum all of K of tiles of rows ``[tile, 6 k/4]`` with one panel, into ``[tile, 6, 64]``."""
     steps = rows.shape[1] // ROWS
-    for part in range(0, steps, _PART):
-        run, at = min(_PART, steps - part), (panel * steps + part) * COLUMNS
+    for start in range(0, steps, _PART):
+        run, at = min(_PART, steps - start), (panel * steps + start) * COLUMNS
         for tile in range(count):
-            _tile8(sums[tile], bias, ones, rows[tile], part * ROWS, flat, at, run, vnni)
+            _tile8(sums[tile], bias, ones, rows[tile], start * ROWS, flat, at, run, vnni)
 
 
 @part

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
-from numba.extending import register_jitable
+
+from accelsim_kernels.parts import inner as inner
+from accelsim_kernels.parts import part as part
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -92,24 +94,6 @@ DOOR = Door("values", sorted(Path(__file__).parent.rglob("*.py")))
 kernel, leaf = DOOR.kernel, DOOR.leaf
 
 
-def part(function: Function) -> Function:
-    """Make a function that allocates nothing a part of the kernels that call it.
-
-    It is compiled without what Python would call it through, which takes a third of the time, once
-    for all integers, and kept with those kernels. Python itself runs it as Python.
-    """
-    return cast(Function, register_jitable(_nrt=False, no_cfunc_wrapper=True)(function))
-
-
-def inner(function: Function) -> Function:
-    """Make a function a part that is always inlined.
-
-    Handing over many arrays costs more than most small functions do.
-    """
-    options = {"_nrt": False, "no_cfunc_wrapper": True, "forceinline": True}
-    return cast(Function, register_jitable(**options)(function))
-
-
 def threads() -> int:
     """Return how many threads run at once: ``$ACCELSIM_THREADS``, else one per usable core."""
     chosen = os.environ.get("ACCELSIM_THREADS", "")
@@ -141,5 +125,5 @@ def rows_in_threads(run: Callable[[int, int], object], rows: int, least: int) ->
         return
     edges = [rows * i // parts for i in range(parts + 1)]
     waiting = [_pool(parts).submit(run, *pair) for pair in pairwise(edges)]
-    for part in waiting:
-        part.result()
+    for one in waiting:
+        one.result()

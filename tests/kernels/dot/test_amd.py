@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from accelsim_kernels.dot import amd_floored
 from accelsim_kernels.dot.lanes import COLUMNS, ROWS
 from accelsim_kernels.formats import format_of
+from accelsim_kernels.jit import leaf
 from accelsim_kernels.presets import PRESETS
 from tests.kernels.dot import twins_units as twins
 from tests.kernels.dot.operands import Array, codes, run, same_class, values
@@ -23,6 +24,9 @@ from tests.kernels.support import SEEDS
 
 FNUZ = ("fp8_e4m3fnuz", "fp8_e5m2fnuz")
 CDNA = [row for row in PRESETS.values() if row.name.startswith("cdna")]
+#: Parts of kernels, compiled by themselves.
+HALVED, ADDED = leaf(amd_floored._halved), leaf(amd_floored._added)
+ADD = leaf(amd_floored._add)
 #: Units that fractions follow.
 FLOATS = [row for row in CDNA if row.accumulator == "fp32"]
 
@@ -142,9 +146,9 @@ def test_sixteen_lanes_are_one_sum_each(halves: int, bits: int) -> None:
         for i in range(size):
             total, top = room.sums[i], room.tops[i]
             if halves == 2:
-                total, top = amd_floored._halved(room, i)
-            wanted.append(amd_floored._added(total, top, acc[i], bits, halves == 2))
-        amd_floored._add(room, halves, bits, acc)
+                total, top = HALVED(room, i)
+            wanted.append(ADDED(total, top, acc[i], bits, halves == 2))
+        ADD(room, halves, bits, acc)
         assert np.array_equal(acc.view(np.uint32), np.array(wanted, np.float32).view(np.uint32))
 
 
