@@ -45,7 +45,7 @@ class Masks(NamedTuple):
 
 @part
 def copy(source: Float32, target: Float32) -> None:
-    """Fill the upper left. Numba compiles a line that does it for ten seconds."""
+    """Fill the upper left. Assigned as a slice, Numba would compile its error message too."""
     for row in range(source.shape[0]):
         for column in range(source.shape[1]):
             target[row, column] = source[row, column]

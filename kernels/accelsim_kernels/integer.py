@@ -239,7 +239,10 @@ def _product4(
             _group4(rows[number], weights, start, scale, vnni, acc)
         edge = panel * COLUMNS
         width = min(COLUMNS, out.shape[1] - edge)
-        out[first:last, edge : edge + width] = cells[: last - first, :width]
+        # Assigned as a slice, Numba would compile its error message too, for some seconds.
+        for i in range(last - first):
+            for j in range(width):
+                out[first + i, edge + j] = cells[i, j]
 
 
 def words_of(codes: Int8, group: int, multiple: int, fill: int = 0) -> UInt32:

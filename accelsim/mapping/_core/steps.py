@@ -220,4 +220,6 @@ def gemm_steps(
         _finish_output(problem, machine, moved >= 0, offset, before, before_extent, flushed)
         if stays and not last_k:
             work[step, W_WRITTEN] += flushed[0]
-        stores[:, step] = flushed
+        # Assigned as a slice, Numba would compile its error message too, for some seconds.
+        for level in range(flushed.size):
+            stores[level, step] = flushed[level]

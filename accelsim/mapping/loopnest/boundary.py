@@ -138,25 +138,46 @@ def lanes_array(hierarchy: HierarchySpec, listed: Sequence[Boundary], unrolling:
     return lanes
 
 
-def busy_weights(
-    hierarchy: HierarchySpec, listed: Sequence[Boundary], unrolling: Unrolling
-) -> Floats:
-    """Return float64[ports, n, 4]: cycles of a port per charged bit of all units together."""
-    ports = port_list(hierarchy)
-    weights = np.zeros((len(ports), len(listed), 4))
+@dataclass(frozen=True, slots=True)
+class PortUse:
+    """A direction of a boundary at a port.
+
+    Attributes:
+        port: its place in ``port_list``.
+        boundary: its number.
+        direction: of the four.
+        bits: that the port moves in a cycle.
+        axes: along which there are several such ports.
+    """
+
+    port: int
+    boundary: int
+    direction: int
+    bits: int
+    axes: tuple[int, ...]
+
+
+def port_uses(hierarchy: HierarchySpec, listed: Sequence[Boundary]) -> tuple[PortUse, ...]:
+    """Return what boundaries do with ports."""
+    ports, found = port_list(hierarchy), []
     for number, boundary in enumerate(listed):
         for direction, place in enumerate(charges(hierarchy, boundary).ports):
             if place is None:
                 continue
             memory = hierarchy.memories[place[0]]
             index = memory.port_index(place[1], place[2])
-            units = prod(
-                n
-                for axis, (_, n) in zip(hierarchy.axes, unrolling, strict=True)
-                if axis.name in memory.per
-            )
-            row = ports.index((place[0], index))
-            weights[row, number, direction] += 1.0 / (memory.ports[index].bits * units)
+            axes = tuple(i for i, axis in enumerate(hierarchy.axes) if axis.name in memory.per)
+            row, bits = ports.index((place[0], index)), memory.ports[index].bits
+            found.append(PortUse(row, number, direction, bits, axes))
+    return tuple(found)
+
+
+def busy_weights(uses: Sequence[PortUse], size: tuple[int, int], unrolling: Unrolling) -> Floats:
+    """Return float64[ports, n, 4]: cycles of a port per charged bit of all units together."""
+    weights = np.zeros((*size, 4))
+    for use in uses:
+        units = prod(unrolling[axis][1] for axis in use.axes)
+        weights[use.port, use.boundary, use.direction] += 1.0 / (use.bits * units)
     return weights
 
 

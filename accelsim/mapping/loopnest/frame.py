@@ -14,10 +14,12 @@ from accelsim.jit import Floats, Ints
 from accelsim.mapping.loopnest._core.tables import BACK_LOW_CHARGED, UP_CHARGED
 from accelsim.mapping.loopnest.boundary import (
     Boundary,
+    PortUse,
     Unrolling,
     boundaries,
     bounds_array,
     energy_weights,
+    port_uses,
 )
 from accelsim.mapping.loopnest.lattice import divisors
 from accelsim.mapping.loopnest.layer import DIMS, Layer
@@ -117,6 +119,11 @@ class Frame:
     def energy(self) -> Floats:
         """float64[boundaries, 4]: pJ per charged bit."""
         return energy_weights(self.hierarchy, self.boundaries)
+
+    @cached_property
+    def port_uses(self) -> tuple[PortUse, ...]:
+        """What the boundaries do with ports."""
+        return port_uses(self.hierarchy, self.boundaries)
 
     @cached_property
     def depths(self) -> Ints:

@@ -22,6 +22,7 @@ from accelsim.mapping.loopnest.boundary import (
     Unrolling,
     busy_weights,
     lanes_array,
+    port_list,
 )
 from accelsim.mapping.loopnest.frame import Frame
 from accelsim.mapping.loopnest.lattice import Lattice, lattice, lattice_of
@@ -136,7 +137,8 @@ class Space:
     @cached_property
     def busy(self) -> Floats:
         """float64[ports, boundaries, 4]: cycles per charged bit."""
-        return busy_weights(self.hierarchy, self.all, self.unrolling)
+        size = len(port_list(self.hierarchy)), len(self.all)
+        return busy_weights(self.frame.port_uses, size, self.unrolling)
 
     @cached_property
     def edge_cycles(self) -> tuple[float, float]:
