@@ -36,7 +36,13 @@ from accelsim_kernels.requant import (
     requantize,
     requantize_row,
 )
-from accelsim_kernels.requant_vector import double_row, float_row, real_row, single_row
+from accelsim_kernels.requant_vector import (
+    double_row,
+    float_row,
+    nudged_row,
+    real_row,
+    single_row,
+)
 from accelsim_kernels.tile import COLUMNS, ROWS
 
 Codes = npt.NDArray[Any]
@@ -78,10 +84,12 @@ def _write_out(
     end = min(edge + COLUMNS, out.shape[1])
     for i in range(out.shape[0]):
         found, codes = sums[i], out[i, edge:end]
-        if codes.size < COLUMNS or limits[1]:
+        if codes.size < COLUMNS:
             requantize_row(found, table, scales, limits, edge, codes)
         elif path == DOUBLE:
             double_row(found, flat, n, scales, limits, edge, codes)
+        elif path == SINGLE and limits[1]:
+            nudged_row(found, flat, n, scales, limits, edge, codes)
         elif path == SINGLE:
             single_row(found, flat, n, scales, limits, edge, codes)
         elif path == REAL:

@@ -82,7 +82,7 @@ def _double(lanes: _Lanes) -> Any:
     return lanes.bounded(found)
 
 
-def _single(lanes: _Lanes) -> Any:
+def _single(lanes: _Lanes, nudged: bool = False) -> Any:
     """The product, half up, shifted right by all there is to shift."""
     builder, one = lanes.builder, _many(_I64, 1, _LANES // 2)
     made = []
@@ -91,8 +91,24 @@ def _single(lanes: _Lanes) -> Any:
         lanes.halves(lanes.column(2, _I32)), strict=True,
     ):  # fmt: skip
         half = builder.shl(one, builder.sub(by, one))
+        if nudged:
+            half = builder.add(half, _nudge(builder, x, by))
         made.append(builder.ashr(builder.add(builder.mul(x, m), half), by))
     return lanes.bounded(lanes.joined(made[0], builder.shl(made[1], _many(_I64, 32, _LANES // 2))))
+
+
+def _nudge(builder: Any, x: Any, by: Any) -> Any:
+    """2^30 away from zero where more than 31 places are shifted, else nothing."""
+    nothing, nudge = _many(_I64, 0, _LANES // 2), _many(_I64, 1 << 30, _LANES // 2)
+    down = builder.icmp_signed("<", x, nothing)
+    away = builder.select(down, builder.sub(nothing, nudge), nudge)
+    more = builder.icmp_signed(">", by, _many(_I64, 31, _LANES // 2))
+    return builder.select(more, away, nothing)
+
+
+def _nudged(lanes: _Lanes) -> Any:
+    """``_single`` of rules that move away from zero first."""
+    return _single(lanes, nudged=True)
 
 
 def _float(lanes: _Lanes) -> Any:
@@ -182,5 +198,6 @@ def _row(operation: Callable[[_Lanes], Any]) -> Any:
 
 double_row = _row(_double)
 single_row = _row(_single)
+nudged_row = _row(_nudged)
 float_row = _row(_float)
 real_row = _row(_real)
