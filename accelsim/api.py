@@ -18,6 +18,7 @@ from accelsim.graph.source import open_model
 from accelsim.recipe.annotate import annotate
 from accelsim.recipe.load import load_recipe
 from accelsim.recipe.schema import Recipe
+from accelsim.recipe.stored import recipe_for
 from accelsim.sim.numerics import Mode
 from accelsim.sim.outcome import FIDELITIES, Fidelity
 from accelsim.sim.predict import Predictor, predict_csv
@@ -72,7 +73,8 @@ def simulate(  # noqa: PLR0913  # one keyword per flag of the verb
         arch: a shipped name, a path, or a loaded chip.
         model: a zoo name, a Hugging Face folder or config, ``package.module:function``, or an
             opened model or a graph. None: a shipped model in a shipped recipe, with values.
-        recipe: a shipped name, a path, or a loaded recipe; ``bf16`` when a model is given.
+        recipe: a shipped name, a path, or a loaded recipe; when a model is given, default that of
+            its checkpoint where it lies in codes, else ``bf16``.
         request: phase and sizes; default a prefill of 512 tokens.
         fidelity: ``tile``, ``analytical`` or, for small ops, ``cycle``.
         objective: what plans are chosen by: ``latency``, ``energy`` of data movement, or ``edp``.
@@ -88,8 +90,8 @@ def simulate(  # noqa: PLR0913  # one keyword per flag of the verb
     if model is None:
         model, recipe = DEFAULT_MODEL, recipe or DEFAULT_RECIPE
         numerics = numerics or DEFAULT_NUMERICS
-    chip, chosen = _chip(arch, overrides), _recipe(recipe or "bf16")
-    source, asked = _source(model), request or GraphRequest()
+    chip, source, asked = _chip(arch, overrides), _source(model), request or GraphRequest()
+    chosen = _recipe(recipe_for(source, recipe))
     values = None if numerics is None else _Values(source, numerics, problems, progress)
     return _run(chip, source, chosen, asked, fidelity, values, objective)
 

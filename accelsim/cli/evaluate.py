@@ -91,7 +91,10 @@ def evaluate(
         str | None, typer.Option("--arch", help="A chip that answers every op; else torch does.")
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="A shipped recipe or a path; default bf16.")
+        str | None,
+        typer.Option(
+            "--recipe", help="A shipped recipe or a path; default the checkpoint's own, or bf16."
+        ),
     ] = None,
     numerics: Annotated[
         str | None,

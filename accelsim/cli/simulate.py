@@ -33,7 +33,10 @@ def simulate(
         ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option("--recipe", help="A shipped recipe or a path; default bf16.")
+        str | None,
+        typer.Option(
+            "--recipe", help="A shipped recipe or a path; default the checkpoint's own, or bf16."
+        ),
     ] = None,
     phase: options.PhaseOption = "prefill",
     batch: options.Batch = 1,

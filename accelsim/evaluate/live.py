@@ -18,7 +18,9 @@ from transformers.cache_utils import DynamicLayer
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 
 from accelsim.errors import InputError
+from accelsim.evaluate.benchmarks.coded import codes_of
 from accelsim.graph.ir import Graph, Op
+from accelsim.graph.quantized.coded import CodedWeight
 from accelsim.graph.recognize import recognize
 from accelsim.graph.record_call import Draft, tensors_in
 from accelsim.graph.record_mode import Recorder
@@ -50,6 +52,7 @@ class _ModuleValues:
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._tensors = dict(module.named_buffers()) | dict(module.named_parameters())
+        self._codes = codes_of(module)
 
     def read(self, name: str) -> npt.NDArray[np.float32]:
         """Return the values of a weight or buffer."""
@@ -57,6 +60,10 @@ class _ModuleValues:
         if not np.isfinite(found).all():
             raise InputError(f"{name!r} holds values that are NaN or infinite")
         return found
+
+    def coded(self, name: str) -> CodedWeight | None:
+        """Return a weight's codes where the checkpoint holds them."""
+        return None if self._codes is None else self._codes.coded(name)
 
 
 class LiveModel(Recorder):

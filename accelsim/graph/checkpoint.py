@@ -33,6 +33,7 @@ OLD_NAMES: Mapping[str, str] = {".gamma": ".weight", ".beta": ".bias"}
 #: transformers stores the experts of a layer in one tensor, checkpoints one by one.
 EXPERTS = ".experts."
 SHOWN = 3
+_METADATA = "__metadata__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,25 @@ def read_header(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: the file is truncated or not a safetensors file.
     """
+    header, begin = _header(path)
+    data = (begin, path.stat().st_size)
+    return {
+        name: _entry(path, name, row, data) for name, row in header.items() if name != _METADATA
+    }
+
+
+def read_metadata(path: Path) -> Mapping[str, str]:
+    """Return what a safetensors file says about itself.
+
+    Raises:
+        CheckpointError: as ``read_header``.
+    """
+    found = _header(path)[0].get(_METADATA, {})
+    return {str(key): str(value) for key, value in found.items()}
+
+
+def _header(path: Path) -> tuple[dict[str, Any], int]:
+    """Return the header and where the data begins."""
     size = path.stat().st_size
     with path.open("rb") as file:
         prefix = file.read(8)
@@ -126,10 +146,11 @@ def read_header(path: Path) -> Checkpoint:
         raw = file.read(length)
     try:
         header = json.loads(raw)
-        items = {name: row for name, row in header.items() if name != "__metadata__"}
+        if not all(isinstance(row, dict) for row in header.values()):
+            raise ValueError("its entries are no mappings")
     except (ValueError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a safetensors file: {error}") from None
-    return {name: _entry(path, name, row, (8 + length, size)) for name, row in items.items()}
+    return header, 8 + length
 
 
 def _entry(path: Path, name: str, row: Any, data: tuple[int, int]) -> Entry:

@@ -14,10 +14,12 @@ Attr = int | float | str | bool
 Role = Literal["input", "weight", "activation", "cache", "constant"]
 
 #: Bits per element of the formats that a graph can carry. ``recipe`` checks names against the
-#: table of formats; here only storage matters.
+#: table of formats; here only storage matters. Weights may lie in formats that no array multiplies.
 FORMAT_BITS: Mapping[str, int] = {
-    "int2": 2, "int4": 4, "int8": 8, "int16": 16, "int32": 32, "int64": 64, "bool": 8, "uint8": 8,
-    "fp8_e4m3": 8, "fp8_e5m2": 8, "fp16": 16, "bf16": 16, "fp32": 32, "fp64": 64,
+    "int2": 2, "int3": 3, "int4": 4, "int5": 5, "int6": 6, "int7": 7, "int8": 8, "int16": 16,
+    "int32": 32, "int64": 64, "bool": 8, "uint8": 8, "fp4_e2m1": 4, "fp6_e2m3": 6, "fp6_e3m2": 6,
+    "fp8_e4m3": 8, "fp8_e5m2": 8, "e8m0": 8, "ue4m3": 8, "fp16": 16, "bf16": 16, "fp32": 32,
+    "fp64": 64,
 }  # fmt: skip
 
 

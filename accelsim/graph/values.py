@@ -16,6 +16,8 @@ import numpy.typing as npt
 from accelsim.errors import CheckpointError
 from accelsim.graph.checkpoint import Checkpoint, Entry
 from accelsim.graph.ir import Graph
+from accelsim.graph.quantized.coded import CodedWeight
+from accelsim.graph.quantized.view import CodedEntry
 
 Float32 = npt.NDArray[np.float32]
 
@@ -56,7 +58,7 @@ class ModelValues:
     def fingerprint(self) -> str:
         """First digits of the SHA-256 of the files that hold the weights."""
         digest = hashlib.sha256()
-        for path in sorted({entry.file for entry in self.entries.values()}):
+        for path in sorted({file for entry in self.entries.values() for file in _files(entry)}):
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:16]
@@ -76,7 +78,7 @@ class ModelValues:
         entry = self.entry(name)
         if entry is None:
             raise CheckpointError(f"{self.folder}: no values for {name!r}")
-        values = _read(name, entry)
+        values = entry.read().numbers() if isinstance(entry, CodedEntry) else _read(name, entry)
         if not np.isfinite(values).all():
             wrong = int((~np.isfinite(values)).sum())
             raise CheckpointError(
@@ -84,6 +86,15 @@ class ModelValues:
                 f"(of {values.size:,}); weights must be finite"
             )
         return values
+
+    def coded(self, name: str) -> CodedWeight | None:
+        """Return the codes and scales of a weight; None where it lies as plain numbers.
+
+        Raises:
+            CheckpointError: they cannot be read or do not belong together.
+        """
+        entry = self.entry(name)
+        return entry.read() if isinstance(entry, CodedEntry) else None
 
     def check(self, graph: Graph) -> None:
         """Check that every weight and constant of a graph is there in its shape.
@@ -104,6 +115,10 @@ class ModelValues:
                     f"{entry.file}: {tensor.name!r} is {list(entry.shape)}, the graph needs "
                     f"{list(tensor.shape)}"
                 )
+
+
+def _files(entry: Entry) -> frozenset[Path]:
+    return entry.files if isinstance(entry, CodedEntry) else frozenset({entry.file})
 
 
 def _read(name: str, entry: Entry) -> Float32:

@@ -110,15 +110,20 @@ class _Annotator:
         if all(name in FLOATS for name in coded):
             self.ops.append(replace(op, inputs=inputs))
             return
+        scales: dict[str, Attr] = {
+            "group": rule.weight.group,
+            "scale_format": rule.weight.scale_format,
+        }
+        if rule.activation.format in FLOATS:
+            # Codes become numbers on their way into the array: products and sums are plain.
+            scales["widened"] = self.tensors[source].format
+            self.ops.append(replace(op, inputs=inputs, attrs={**op.attrs, **scales}))
+            return
         # Scales of either operand are applied to the sums.
         out = self.tensors[op.outputs[0]]
         whole = all(name.startswith("int") for name in coded) and not rule.weight.group
         accumulator = "int32" if whole else "fp32"
         sums = self._add(replace(out, name=f"{out.name}.sums", format=accumulator))
-        scales: dict[str, Attr] = {
-            "group": rule.weight.group,
-            "scale_format": rule.weight.scale_format,
-        }
         attrs = {**op.attrs, **scales}
         self.ops.append(replace(op, inputs=inputs, outputs=(sums,), attrs=attrs))
         self.ops.append(Op(f"{op.name}.rescale", "rescale", (sums,), (out.name,), {}, op.module))

@@ -14,7 +14,7 @@ from accelsim.graph.ir import Graph, Op, Tensor
 from accelsim.sim.bindings import compute
 from accelsim.sim.bindings.pointwise import DTYPES, stored
 from accelsim.sim.bindings.values import Call, Value
-from accelsim.sim.bindings.weights import StoredWeight, store
+from accelsim.sim.bindings.weights import StoredWeight, store, store_coded
 from accelsim.sim.numerics import ChipNumerics
 from accelsim_kernels.cast import all_finite
 from accelsim_kernels.rounding import PLAIN, round_to
@@ -48,11 +48,21 @@ class StoredModel:
 
     def product(self, op: Op, tensor: Tensor) -> StoredWeight:
         """Return the weight of a product as its op wants it."""
-        how = ("group", "scale_format", "weight_is_kn")
+        how = ("group", "scale_format", "weight_is_kn", "widened")
         key = (tensor.name, tensor.format, tensor.density, *(op.attrs.get(name) for name in how))
         if key not in self._products:
-            self._products[key] = store(op, tensor, self.values.read(_source(tensor)))
+            self._products[key] = self._stored(op, tensor)
         return self._products[key]
+
+    def _stored(self, op: Op, tensor: Tensor) -> StoredWeight:
+        """Lay a weight out: as its codes in the checkpoint, or from its numbers."""
+        name = _source(tensor)
+        codes = getattr(self.values, "coded", None)
+        if codes is not None and tensor.format not in PLAIN:
+            given = codes(name)
+            if given is not None:
+                return store_coded(op, tensor, given)
+        return store(op, tensor, self.values.read(name))
 
     def plain(self, tensor: Tensor) -> Array:
         """Return a weight or constant that no product reads."""

@@ -244,7 +244,10 @@ def _formats(graph: Graph, group: Group) -> dict[str, str]:
     out = graph.tensors[group.ops[-1].outputs[0]].format
     first = ins[0].format if ins else out
     if kind_of(op).engine == "array":
-        return {"activation": first, "weight": ins[1].format, "output": out}
+        # Codes that are widened on their way into the array are multiplied as plain numbers.
+        weight = str(op.attrs.get("widened", ins[1].format))
+        stored = {"stored": ins[1].format} if weight != ins[1].format else {}
+        return {"activation": first, "weight": weight, "output": out, **stored}
     return {"activation": first, "output": out}
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from accelsim.errors import RecipeError
 from accelsim.graph.ir import Attr, Graph, Op, Tensor
-from accelsim.graph.ops import verify
+from accelsim.graph.ops import vector_work, verify
 from accelsim.graph.request import GraphRequest
 from accelsim.graph.zoo import load
 from accelsim.recipe.annotate import annotate
@@ -121,5 +121,8 @@ def test_a_pattern_that_matches_nothing_is_an_error_with_near_misses(tmp_path: P
 def test_weights_alone_pay_for_their_scales(tmp_path: Path) -> None:
     found = recipe(tmp_path, "- {weight: {format: int4, group: 32}, activation: {format: bf16}}\n")
     graph = annotate(two_readers(), found)
-    assert [op.kind for op in graph.ops] == ["matmul", "rescale"] * 3
-    assert {op.attrs["group"] for op in graph.ops if op.kind == "matmul"} == {32}
+    assert [op.kind for op in graph.ops] == ["matmul"] * 3
+    assert {(op.attrs["group"], op.attrs["widened"]) for op in graph.ops} == {(32, "bf16")}
+    for op in graph.ops:
+        count = graph.tensors[op.inputs[1]].numel
+        assert vector_work(graph, op) == {"convert": count, "mul": count}

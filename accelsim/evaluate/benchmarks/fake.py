@@ -16,7 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from accelsim.evaluate.benchmarks.coded import codes_of
 from accelsim.graph.ir import Graph, Op, Tensor
+from accelsim.graph.quantized.coded import CodedWeight
 from accelsim.recipe.annotate import compressed
 from accelsim.recipe.schema import FLOATS, ActivationFormat, Recipe
 from accelsim.sim.interpret import StoredModel
@@ -35,7 +37,11 @@ class _Weights:
     """Weights of a module, wherever they lie."""
 
     def __init__(self, module: torch.nn.Module) -> None:
-        self._module = module
+        self._module, self._codes = module, codes_of(module)
+
+    def coded(self, name: str) -> CodedWeight | None:
+        """Return a weight's codes where the checkpoint holds them."""
+        return None if self._codes is None else self._codes.coded(name)
 
     def read(self, name: str) -> npt.NDArray[np.float32]:
         """Return the values of a weight."""

@@ -93,12 +93,17 @@ def load(folder: ModelFolder, dtype: str) -> tuple[Any, Any]:
     import torch
     import transformers
 
+    from accelsim.evaluate.benchmarks.coded import load_coded
+
     options = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder.path, **options)
     except Exception as error:  # every family of tokenizers raises something else
         raise InputError(f"{folder.path}: its tokenizer cannot be read: {_line(error)}") from None
     kind = dtype if dtype == "auto" else getattr(torch, dtype)
+    model = load_coded(folder.path, kind) if _has_codes(folder) else None
+    if model is not None:
+        return model.eval(), tokenizer
     try:
         model, said = transformers.AutoModelForCausalLM.from_pretrained(
             folder.path, dtype=kind, use_safetensors=True, output_loading_info=True, **options
@@ -113,6 +118,10 @@ def load(folder: ModelFolder, dtype: str) -> tuple[Any, Any]:
             f"{model.get_input_embeddings().weight.shape[0]}"
         )
     return model.eval(), tokenizer
+
+
+def _has_codes(folder: ModelFolder) -> bool:
+    return b"quantization_config" in (folder.path / "config.json").read_bytes()
 
 
 def _complete(folder: ModelFolder, said: Any) -> None:

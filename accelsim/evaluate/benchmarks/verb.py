@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from accelsim.errors import InputError
 from accelsim.evaluate.benchmarks.catalog import Asked
 from accelsim.evaluate.benchmarks.folder import RunFolder, data_folder
-from accelsim.recipe.load import load_recipe
 from accelsim.recipe.schema import Recipe
 from accelsim.sim.numerics import Mode
 from accelsim.spec.arch import ArchSpec
@@ -46,7 +45,8 @@ def evaluate(  # noqa: PLR0913  # one keyword per flag of the verb
         model: ``tiny``, or a Hugging Face folder with safetensors and a tokenizer.
         tasks: names of benchmarks, or names with limits and settings.
         arch: a shipped name, a path, or a loaded chip; None: torch itself computes.
-        recipe: a shipped name, a path, or a loaded recipe; ``bf16`` on a chip.
+        recipe: a shipped name, a path, or a loaded recipe; on a chip default that of the model's
+            checkpoint where it lies in codes, else ``bf16``.
         overrides: ``a.b=c`` for keys of the chip's file.
         numerics: on a chip ``exact``, the default, ``sampled`` or ``fast``.
         data: the folder of the benchmarks' rows; None: ``$ACCELSIM_REFERENCE/data``.
@@ -60,6 +60,7 @@ def evaluate(  # noqa: PLR0913  # one keyword per flag of the verb
         InputError: anything that the caller gave and that cannot be used.
         RunError: values that leave the range of their format.
     """
+    from accelsim.evaluate.benchmarks.coded import recipe_of
     from accelsim.evaluate.benchmarks.plan import Chip, plan
     from accelsim.evaluate.benchmarks.run import run
 
@@ -69,8 +70,7 @@ def evaluate(  # noqa: PLR0913  # one keyword per flag of the verb
     chip = None
     if arch is not None:
         loaded = arch if isinstance(arch, ArchSpec) else load_arch(arch, overrides)
-        chosen = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "bf16")
-        chip = Chip(loaded, chosen, numerics or "exact")
+        chip = Chip(loaded, recipe_of(model, recipe), numerics or "exact")
     planned = plan(model, asked, data_folder(data), chip, dtype, allow_code)
     if output_dir is None:
         return run(planned, None, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from accelsim.graph.ops.linear import widening
 from accelsim.graph.ops.table import OPS, Attrs, Gemm, OpKind, Tensors
 
 
@@ -48,6 +49,7 @@ OPS.add(
         "x[B, C, H, W] with weight [N, C/groups, R, S], an optional bias; stride_h/w, padding_h/w, "
         "dilation_h/w, groups",
         gemm=_gemm,
+        vector_work=widening,
         check=_check,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from accelsim.graph.ops.table import OPS, Access, Attrs, Gemm, OpKind, Tensors
 
@@ -10,6 +11,11 @@ from accelsim.graph.ops.table import OPS, Access, Attrs, Gemm, OpKind, Tensors
 def _matmul(ins: Tensors, outs: Tensors, attrs: Attrs) -> Gemm:
     x, k = ins[0], ins[0].shape[-1]
     return Gemm(1, math.prod(x.shape[:-1]), outs[0].shape[-1], k)
+
+
+def widening(ins: Tensors, outs: Tensors, attrs: Attrs) -> Mapping[str, int]:
+    """Vector work of making numbers of a weight's codes: each is converted and scaled."""
+    return {name: ins[1].numel for name in ("convert", "mul")} if "widened" in attrs else {}
 
 
 def _check_matmul(ins: Tensors, outs: Tensors, attrs: Attrs) -> str | None:
@@ -62,6 +68,13 @@ def _grouped_access(ins: Tensors, outs: Tensors, attrs: Attrs) -> Access:
     return Access(read, {t.name: t.bits for t in outs})
 
 
+def _grouped_widening(ins: Tensors, outs: Tensors, attrs: Attrs) -> Mapping[str, int]:
+    """As ``widening``, of the experts that are read."""
+    experts = ins[1].shape[0]
+    active = active_experts(ins[0].shape[0], experts)
+    return {k: n * active // max(1, experts) for k, n in widening(ins, outs, attrs).items()}
+
+
 def _check_grouped(ins: Tensors, outs: Tensors, attrs: Attrs) -> str | None:
     if len(ins[0].shape) != 2 or len(ins[1].shape) != 3:
         return "rows [S, K] and weights [E, N, K] are needed"
@@ -82,6 +95,7 @@ OPS.add(
         "with weight_is_kn); experts is E, top_k the experts per token; routing is balanced",
         gemm=_grouped,
         full_macs=_grouped_macs,
+        vector_work=_grouped_widening,
         access=_grouped_access,
         check=_check_grouped,
     ),
@@ -91,8 +105,10 @@ OPS.add(
     OpKind(
         "matmul",
         "array",
-        "x[..., K] times a weight [N, K] ([K, N] with weight_is_kn), plus an optional bias [N]",
+        "x[..., K] times a weight [N, K] ([K, N] with weight_is_kn), plus an optional bias [N]; "
+        "codes of the weight become numbers of the format widened, if given, before they are used",
         gemm=_matmul,
+        vector_work=widening,
         check=_check_matmul,
     ),
 )

@@ -6,8 +6,6 @@ AutoAWQ 0.2, ``packing_utils``; torchao 0.18, ``prototype/safetensors`` and ``qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,52 +14,23 @@ import numpy.typing as npt
 from accelsim.errors import CheckpointError
 from accelsim.graph.quantized import packing
 from accelsim.graph.quantized.coded import CodedWeight, bits_of_codes
+from accelsim.graph.quantized.layout import (
+    Layout,
+    Parts,
+    Sizes,
+    exponents_of,
+    integers,
+    matrix,
+    scales_of,
+)
+from accelsim.graph.quantized.layouts_gptq import GPTQ_LAYOUTS
+from accelsim.graph.quantized.layouts_torchao import TORCHAO_LAYOUTS
 from accelsim.graph.quantized.raw import Raw, numbers, stored
 from accelsim.graph.quantized.scheme import Scheme
 
 Array = npt.NDArray[Any]
-#: Tensors of one module by their local names.
-Parts = Mapping[str, Raw]
 
 _FLOAT_TYPES = {"fp8_e4m3": "F8_E4M3", "fp8_e5m2": "F8_E5M2"}
-
-
-@dataclass(frozen=True)
-class Layout:
-    """How a file keeps the weight of a module.
-
-    Attributes:
-        needed: local names of its tensors.
-        optional: those that some schemes have.
-        read: codes and scales from them; the first argument is the module's name, for messages.
-        write: them from codes and scales; None: the layout is only read.
-    """
-
-    needed: tuple[str, ...]
-    optional: tuple[str, ...]
-    read: Callable[[str, Parts, Scheme], CodedWeight]
-    write: Callable[[str, CodedWeight], dict[str, Raw]] | None = None
-
-
-def _integers(name: str, raw: Raw, kinds: tuple[str, ...]) -> Array:
-    if raw.kind not in kinds:
-        raise CheckpointError(f"{name}: is stored as {raw.kind}; {' or '.join(kinds)} is needed")
-    return raw.values
-
-
-def _matrix(name: str, values: Array) -> Array:
-    """Scales of a tensor, [] or [1], and of a channel, [n], as [row blocks, groups]."""
-    if values.ndim > 2:
-        raise CheckpointError(f"{name}: is {list(values.shape)}; a vector or matrix is needed")
-    return values.reshape(1, 1) if values.ndim == 0 else values.reshape(len(values), -1)
-
-
-def _scales(module: str, parts: Parts, local: str = "weight_scale") -> tuple[Array, str]:
-    raw = parts[local]
-    name = f"{module}.{local}"
-    found = _matrix(name, numbers(name, raw))
-    formats = {"F32": "fp32", "F16": "fp16", "BF16": "bf16", "F8_E4M3": "ue4m3", "F8_E8M0": "e8m0"}
-    return found, formats[raw.kind]
 
 
 # ---- compressed-tensors: one code per element
@@ -69,8 +38,8 @@ def _scales(module: str, parts: Parts, local: str = "weight_scale") -> tuple[Arr
 
 def _read_plain(module: str, parts: Parts, scheme: Scheme) -> CodedWeight:
     kind = "I8" if scheme.format.startswith("int") else _FLOAT_TYPES[scheme.format]
-    codes = _integers(f"{module}.weight", parts["weight"], (kind,))
-    scales, fmt = _scales(module, parts)
+    codes = integers(f"{module}.weight", parts["weight"], (kind,))
+    scales, fmt = scales_of(module, parts, "weight_scale")
     points = _points(module, parts)
     return CodedWeight(scheme.format, codes, scales, fmt, scheme.group, scheme.rows, points)
 
@@ -82,7 +51,7 @@ def _points(module: str, parts: Parts) -> Array | None:
     if raw.kind.startswith("F8"):  # of symmetric floats, always zero
         return None
     name = f"{module}.weight_zero_point"
-    return _matrix(name, _integers(name, raw, ("I8", "I32", "I64"))).astype(np.int16)
+    return matrix(name, integers(name, raw, ("I8", "I32", "I64"))).astype(np.int16)
 
 
 def _write_plain(module: str, weight: CodedWeight) -> dict[str, Raw]:
@@ -104,7 +73,7 @@ def _scale_parts(module: str, weight: CodedWeight) -> Raw:
 
 def _read_packed(module: str, parts: Parts, scheme: Scheme) -> CodedWeight:
     bits = bits_of_codes(scheme.format)
-    words = _integers(f"{module}.weight_packed", parts["weight_packed"], ("I32",))
+    words = integers(f"{module}.weight_packed", parts["weight_packed"], ("I32",))
     shape = tuple(int(size) for size in parts["weight_shape"].values.reshape(-1))
     if words.ndim != 2 or len(shape) != 2 or words.shape != (shape[0], -(-shape[1] * bits // 32)):
         raise CheckpointError(
@@ -112,15 +81,19 @@ def _read_packed(module: str, parts: Parts, scheme: Scheme) -> CodedWeight:
             f"{list(shape)} take {list(shape[:1])} rows of {-(-shape[-1] * bits // 32)} words"
         )
     codes = packing.signed(packing.unpack_bits(packing.as_bytes(words), bits, shape[1]), bits)
-    scales, fmt = _scales(module, parts)
+    scales, fmt = scales_of(module, parts, "weight_scale")
     points = None
     if not scheme.symmetric:
-        packed = _integers(f"{module}.weight_zero_point", parts["weight_zero_point"], ("I32",))
+        packed = integers(f"{module}.weight_zero_point", parts["weight_zero_point"], ("I32",))
         rows = packing.unpack_bits(packing.as_bytes(packed.T), bits, len(scales))
         points = packing.signed(rows, bits).T.astype(np.int16)
+    groups = None
+    if "weight_g_idx" in parts:
+        groups = integers(f"{module}.weight_g_idx", parts["weight_g_idx"], ("I32", "I64"))
     return CodedWeight(
         scheme.format, codes, scales, fmt, scheme.group, scheme.rows,
         None if points is None else np.ascontiguousarray(points),
+        group_of=None if groups is None or groups.min() < 0 else groups.astype(np.int32),
     )  # fmt: skip
 
 
@@ -143,7 +116,7 @@ def _write_packed(module: str, weight: CodedWeight) -> dict[str, Raw]:
 
 
 def _block_codes(module: str, parts: Parts, bits: int) -> Array:
-    packed = _integers(f"{module}.weight_packed", parts["weight_packed"], ("U8",))
+    packed = integers(f"{module}.weight_packed", parts["weight_packed"], ("U8",))
     if packed.ndim != 2 or packed.shape[1] * 8 % bits:
         raise CheckpointError(
             f"{module}.weight_packed: is {list(packed.shape)}, whole codes of "
@@ -152,21 +125,13 @@ def _block_codes(module: str, parts: Parts, bits: int) -> Array:
     return packing.unpack_bits(packed, bits, packed.shape[1] * 8 // bits)
 
 
-def _exponents(module: str, parts: Parts) -> Array:
-    """Powers of two as bytes, whichever type they are given."""
-    raw = parts["weight_scale"]
-    name = f"{module}.weight_scale"
-    codes = _integers(name, raw, ("U8", "F8_E8M0"))
-    return _matrix(name, numbers(name, Raw("F8_E8M0", codes)))
-
-
 def _read_mx(module: str, parts: Parts, scheme: Scheme) -> CodedWeight:
     if scheme.format in _FLOAT_TYPES:
         kinds = (_FLOAT_TYPES[scheme.format],)
-        codes = _integers(f"{module}.weight", parts["weight"], kinds)
+        codes = integers(f"{module}.weight", parts["weight"], kinds)
     else:
         codes = _block_codes(module, parts, bits_of_codes(scheme.format))
-    scales = _exponents(module, parts)
+    scales = exponents_of(module, parts, "weight_scale")
     return CodedWeight(scheme.format, codes, scales, "e8m0", scheme.group)
 
 
@@ -180,7 +145,7 @@ def _write_mx(module: str, weight: CodedWeight) -> dict[str, Raw]:
 
 def _read_nvfp4(module: str, parts: Parts, scheme: Scheme) -> CodedWeight:
     codes = _block_codes(module, parts, 4)
-    scales, fmt = _scales(module, parts)
+    scales, fmt = scales_of(module, parts, "weight_scale")
     name = f"{module}.weight_global_scale"
     whole = numbers(name, parts["weight_global_scale"]).reshape(-1)
     if whole.size != 1 or not whole[0] > 0:
@@ -202,21 +167,71 @@ def _write_nvfp4(module: str, weight: CodedWeight) -> dict[str, Raw]:
     }
 
 
-_PLAIN = Layout(("weight", "weight_scale"), ("weight_zero_point",), _read_plain, _write_plain)
-_MX_PACKED = Layout(("weight_packed", "weight_scale"), (), _read_mx, _write_mx)
-#: Names of formats of compressed-tensors, as its configurations spell them.
+# ---- compressed-tensors before 0.12: two of four codes, and a bit for each place
+
+
+def _read_sparse(module: str, parts: Parts, scheme: Scheme) -> CodedWeight:
+    kind = "I8" if scheme.format.startswith("int") else _FLOAT_TYPES[scheme.format]
+    kept = integers(f"{module}.compressed", parts["compressed"], (kind,))
+    masks = integers(f"{module}.bitmask", parts["bitmask"], ("U8",))
+    n, k = (int(size) for size in parts["shape"].values.reshape(-1))
+    if masks.shape != (n, -(-k // 8)) or kept.shape != (n, k // 2):
+        raise CheckpointError(
+            f"{module}: a weight {[n, k]} keeps {[n, k // 2]} codes and {[n, -(-k // 8)]} bytes of "
+            f"places; {list(kept.shape)} and {list(masks.shape)} are there"
+        )
+    places = np.unpackbits(masks, axis=1, count=k, bitorder="little").astype(bool)
+    if (places.reshape(n, -1, 4).sum(-1) != 2).any():
+        raise CheckpointError(f"{module}.bitmask: not two of each four places are kept")
+    codes = np.zeros((n, k), kept.dtype)
+    codes[places] = kept.reshape(-1)
+    scales, fmt = scales_of(module, parts, "weight_scale")
+    points = _points(module, parts)
+    if points is not None and not points.any():
+        points = None
+    return CodedWeight(scheme.format, codes, scales, fmt, scheme.group, scheme.rows, points)
+
+
+def _plain_shape(parts: Sizes, scheme: Scheme) -> tuple[int, ...]:
+    return parts["weight"]
+
+
+def _block_shape(parts: Sizes, scheme: Scheme) -> tuple[int, ...]:
+    n, size = parts["weight_packed"]
+    return n, size * 8 // bits_of_codes(scheme.format)
+
+
+def _sparse_shape(parts: Sizes, scheme: Scheme) -> tuple[int, ...]:
+    n, size = parts["compressed"]
+    return n, size * 2
+
+
+_PLAIN = Layout(
+    ("weight", "weight_scale"), ("weight_zero_point",), _read_plain, _plain_shape, _write_plain
+)
+_MX_PACKED = Layout(("weight_packed", "weight_scale"), (), _read_mx, _block_shape, _write_mx)
+#: Names of formats of compressed-tensors as its configurations spell them; then the others'.
 LAYOUTS: dict[str, Layout] = {
     "int-quantized": _PLAIN,
     "float-quantized": _PLAIN,
     "naive-quantized": _PLAIN,
     "pack-quantized": Layout(
-        ("weight_packed", "weight_scale", "weight_shape"), ("weight_zero_point",),
-        _read_packed, _write_packed,
+        ("weight_packed", "weight_scale", "weight_shape"), ("weight_zero_point", "weight_g_idx"),
+        _read_packed, lambda parts, scheme: (), _write_packed,
     ),
     "mxfp4-pack-quantized": _MX_PACKED,
     "mxfp6-pack-quantized": _MX_PACKED,
-    "mxfp8-quantized": Layout(("weight", "weight_scale"), (), _read_mx, _write_mx),
-    "nvfp4-pack-quantized": Layout(
-        ("weight_packed", "weight_scale", "weight_global_scale"), (), _read_nvfp4, _write_nvfp4
+    "mxfp8-quantized": Layout(
+        ("weight", "weight_scale"), (), _read_mx, _plain_shape, _write_mx
     ),
+    "nvfp4-pack-quantized": Layout(
+        ("weight_packed", "weight_scale", "weight_global_scale"), (), _read_nvfp4, _block_shape,
+        _write_nvfp4,
+    ),
+    "sparse-24-bitmask": Layout(
+        ("compressed", "bitmask", "shape", "weight_scale"), ("weight_zero_point",), _read_sparse,
+        _sparse_shape,
+    ),
+    **GPTQ_LAYOUTS,
+    **TORCHAO_LAYOUTS,
 }  # fmt: skip

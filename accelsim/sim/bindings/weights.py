@@ -10,11 +10,12 @@ import numpy.typing as npt
 
 from accelsim.errors import RecipeError
 from accelsim.graph.ir import Op, Tensor
+from accelsim.graph.quantized.coded import CodedWeight
 from accelsim.sim.bindings.codes import bits_of
 from accelsim_kernels.cast import decode_fp8
 from accelsim_kernels.integer import PackedInt4, PackedInt8, pack_int4
 from accelsim_kernels.matmul import PackedChain
-from accelsim_kernels.quantize import dequantize, quantize_weight
+from accelsim_kernels.quantize import QMAX, dequantize, quantize_weight
 from accelsim_kernels.rounding import PLAIN, round_to
 from accelsim_kernels.sparse import compress_2to4, decompress_2to4, prune_2to4
 
@@ -58,6 +59,11 @@ def store(op: Op, tensor: Tensor, values: Float32) -> StoredWeight:
         plain = round_to(rows, tensor.format)
         codes = bits_of(plain, tensor.format)
         return StoredWeight(tensor.format, PackedChain.of(plain), codes, plain)
+    if tensor.format not in QMAX:
+        raise RecipeError(
+            f"{op.name}: no kernel makes {tensor.format} codes of plain weights; "
+            f"{', '.join(QMAX)} are made"
+        )
     group, scale_format = int(op.attrs["group"]), str(op.attrs["scale_format"])
     if tensor.density == 0.5:
         if rows.shape[1] % 8:
@@ -65,8 +71,62 @@ def store(op: Op, tensor: Tensor, values: Float32) -> StoredWeight:
         rows = np.where(prune_2to4(rows), rows, np.float32(0))
     codes, scales = quantize_weight(rows, tensor.format, group, scale_format)
     dense = _dense(codes, scales, tensor.format, group)
+    if "widened" in op.attrs:
+        return _widened(op, dense)
     packed = _packed(op, tensor, codes, group)
     return StoredWeight(tensor.format, packed, codes, dense, scales, group)
+
+
+def store_coded(op: Op, tensor: Tensor, given: CodedWeight) -> StoredWeight:
+    """Return a weight that a checkpoint holds as codes, with those very codes and scales.
+
+    Args:
+        op: the annotated product.
+        tensor: the annotated weight.
+        given: the codes ``[n, k]``.
+
+    Raises:
+        RecipeError: the recipe says something else than the checkpoint holds, or no kernel
+            multiplies codes of that kind.
+    """
+    found = (given.format, given.group, given.scale_format)
+    wanted = (tensor.format, int(op.attrs["group"]), str(op.attrs["scale_format"]))
+    if found != wanted:
+        raise RecipeError(
+            f"{op.name}: the checkpoint holds {_described(*found)}, the recipe says "
+            f"{_described(*wanted)}; a checkpoint in codes runs in its own recipe (none given) or "
+            "in a plain one"
+        )
+    if tensor.density == 0.5 and (_kept(given.codes) > 2).any():
+        raise RecipeError(f"{op.name}: its codes are not 2:4 along K, as the recipe says")
+    dense = given.numbers()
+    if "widened" in op.attrs:
+        return _widened(op, dense)
+    if given.has_zero_points or given.group_of is not None:
+        what = "zero points" if given.has_zero_points else "groups out of order"
+        raise RecipeError(f"{op.name}: no kernel multiplies codes with {what} by coded activations")
+    scales, _ = given.by_row()
+    packed = _packed(op, tensor, given.codes, given.group)
+    return StoredWeight(tensor.format, packed, given.codes, dense, scales, given.group)
+
+
+def _described(fmt: str, group: int, scale_format: str) -> str:
+    grouped = f"groups of {group}" if group else "rows"
+    return f"{fmt} in {grouped} with {scale_format} scales"
+
+
+def _kept(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Codes of each four along K that are not zero; -0 of a float is."""
+    magnitude = codes if codes.dtype == np.int8 else codes & np.uint8(0x7F)
+    kept: npt.NDArray[Any] = (magnitude != 0).reshape(len(codes), -1, 4).sum(-1)
+    return kept
+
+
+def _widened(op: Op, dense: Float32) -> StoredWeight:
+    """Return the numbers of codes in the format of the activations that they meet."""
+    fmt = str(op.attrs["widened"])
+    numbers = round_to(dense, fmt)
+    return StoredWeight(fmt, PackedChain.of(numbers), bits_of(numbers, fmt), numbers)
 
 
 def _packed(op: Op, tensor: Tensor, codes: npt.NDArray[Any], group: int) -> Any:
