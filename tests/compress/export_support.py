@@ -13,6 +13,7 @@ import numpy.typing as npt
 from accelsim.compress.export.contents import CodedTensor, Content, PlainTensor
 from accelsim.graph.quantized.coded import CodedWeight, numbers_of
 from accelsim.graph.quantized.scheme import ActivationCodes
+from accelsim_kernels.rounding import round_to
 
 Array = npt.NDArray[Any]
 
@@ -52,10 +53,15 @@ CASES: dict[str, tuple[str, int, int, str, ActivationCodes | None]] = {
 
 
 def random_weight(
-    rng: np.random.Generator, shape: tuple[int, int], case: str, zero_points: bool = False
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    case: str,
+    zero_points: bool = False,
+    plain: str = "fp32",
 ) -> CodedWeight:
     """Every code of the format, and scales that are numbers of theirs."""
     fmt, group, rows, scale_format, _ = CASES[case]
+    scale_format = plain if scale_format == "fp32" else scale_format
     n, k = shape
     if fmt.startswith("int"):
         half = 1 << (int(fmt[3:]) - 1)
@@ -102,7 +108,13 @@ def shapes() -> Iterator[tuple[str, tuple[int, ...], bool]]:
     yield "lm_head.weight", (VOCABULARY, HIDDEN), False
 
 
-def model(case: str, seed: int = 0, zero_points: bool = False) -> dict[str, Content]:
+def model(
+    case: str,
+    seed: int = 0,
+    zero_points: bool = False,
+    scale_format: str = "fp32",
+    storage: str = "fp32",
+) -> dict[str, Content]:
     """Every tensor of the model, products in codes."""
     rng = np.random.default_rng(seed)
     activation = CASES[case][4]
@@ -111,10 +123,11 @@ def model(case: str, seed: int = 0, zero_points: bool = False) -> dict[str, Cont
     found: dict[str, Content] = {}
     for name, shape, coded in shapes():
         if coded:
-            weight = random_weight(rng, (shape[0], shape[1]), case, zero_points)
+            weight = random_weight(rng, (shape[0], shape[1]), case, zero_points, scale_format)
             found[name] = CodedTensor(weight, activation, static, np.float32(700) if nv else None)
         else:
-            found[name] = PlainTensor(rng.normal(0, 0.1, shape).astype(np.float32))
+            values = round_to(rng.normal(0, 0.1, shape).astype(np.float32), storage)
+            found[name] = PlainTensor(values, storage)
     return found
 
 

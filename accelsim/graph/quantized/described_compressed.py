@@ -85,7 +85,7 @@ def _scheme(group: Settings, whole: str) -> Scheme:
     )
     found = Scheme(
         layout, codes_of(weights), symmetric=weights.flag("symmetric", True),
-        activation=_activation(group),
+        activation=_activation(group, layout),
     )  # fmt: skip
     if strategy == "tensor":
         return replace(found, rows=0)
@@ -117,7 +117,7 @@ def _block(weights: Settings) -> tuple[int, int]:
     return found[0], found[1]
 
 
-def _activation(group: Settings) -> ActivationCodes | None:
+def _activation(group: Settings, layout: str) -> ActivationCodes | None:
     if group.values.get("input_activations") is None:
         return None
     given = group.part("input_activations")
@@ -131,11 +131,9 @@ def _activation(group: Settings) -> ActivationCodes | None:
             raise CheckpointError(f"{given.where}: one scale found at run time is not read")
     elif strategy != "token":
         granularity, size = "group", given.integer("group_size")
-        named = str(given.values.get("scale_dtype"))
-        is_mx = named.endswith("uint8") or given.values.get("scale_dtype") is None
-        scale = "ue4m3" if strategy == "tensor_group" else "fp32"
-        if scale == "fp32" and size == 32 and fmt.startswith("fp") and is_mx:
-            scale = "e8m0"
+        named = given.values.get("scale_dtype")
+        powers = str(named).endswith("uint8") or (named is None and layout in _MX and size == 32)
+        scale = "ue4m3" if strategy == "tensor_group" else "e8m0" if powers else "fp32"
     return ActivationCodes(fmt, granularity, size, scale, given.flag("symmetric", True))
 
 
