@@ -36,6 +36,8 @@ READABLE: Mapping[str, tuple[Any, Callable[[npt.NDArray[Any]], Float32]]] = {
     "F16": (np.float16, _cast),
     "F32": (np.float32, _cast),
 }
+#: Numbers that are widened at once: no more than these lie in memory twice.
+CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -79,8 +81,8 @@ class ModelValues:
         if entry is None:
             raise CheckpointError(f"{self.folder}: no values for {name!r}")
         values = entry.read().numbers() if isinstance(entry, CodedEntry) else _read(name, entry)
-        if not np.isfinite(values).all():
-            wrong = int((~np.isfinite(values)).sum())
+        wrong = _not_finite(values)
+        if wrong:
             raise CheckpointError(
                 f"{entry.file}: {name!r} holds {wrong:,} values that are NaN or infinite "
                 f"(of {values.size:,}); weights must be finite"
@@ -117,6 +119,13 @@ class ModelValues:
                 )
 
 
+def _not_finite(values: Float32) -> int:
+    """Count in pieces what is NaN or infinite: a table of tokens is large enough by itself."""
+    flat = values.reshape(-1)
+    parts = (flat[first : first + CHUNK] for first in range(0, flat.size, CHUNK))
+    return sum(part.size - int(np.count_nonzero(np.isfinite(part))) for part in parts)
+
+
 def _files(entry: Entry) -> frozenset[Path]:
     return entry.files if isinstance(entry, CodedEntry) else frozenset({entry.file})
 
@@ -128,12 +137,17 @@ def _read(name: str, entry: Entry) -> Float32:
             f"{', '.join(READABLE)}"
         )
     dtype, widen = READABLE[entry.dtype]
+    count = math.prod(entry.shape)
+    values = np.empty(count, np.float32)
     try:
-        raw = np.fromfile(
-            entry.file, dtype=dtype, count=math.prod(entry.shape), offset=entry.offset
-        )
+        with entry.file.open("rb") as file:
+            file.seek(entry.offset)
+            for first in range(0, count, CHUNK):
+                part = values[first : first + CHUNK]
+                raw = np.fromfile(file, dtype, part.size)
+                if raw.size != part.size:
+                    raise CheckpointError(f"{entry.file}: truncated while reading {name!r}")
+                part[:] = widen(raw)
     except OSError as error:
         raise CheckpointError(f"{entry.file}: cannot be read: {error.strerror}") from None
-    if raw.size != math.prod(entry.shape):
-        raise CheckpointError(f"{entry.file}: truncated while reading {name!r}")
-    return widen(raw).reshape(entry.shape)
+    return values.reshape(entry.shape)

@@ -83,25 +83,26 @@ class CodedWeight:
 
     def numbers(self) -> Float32:
         """Return the weight ``[n, k]``: each step rounded to binary32."""
+        factors, points = self.by_row()
         if self.is_integer:
             found = self.codes.astype(np.float32)
-            if self.zero_points is not None:
-                found -= self.spread(self.zero_points.astype(np.float32))
         else:
             found = numbers_of(self.format)[self.codes]
-        found *= self.spread(self.factors())
+        if points is not None:
+            self._apply(np.subtract, found, points.astype(np.float32))
+        self._apply(np.multiply, found, factors)
         return found
 
-    def spread(self, values: Array) -> Array:
-        """Return ``[row blocks, groups]`` once per element where that is needed to broadcast."""
+    def _apply(self, step: np.ufunc, found: Float32, by_group: Float32) -> None:
+        """Combine each number with that of its row and group, in place."""
         n, k = self.shape
         if self.group_of is not None:
-            values = values[:, self.group_of]
-        elif values.shape[1] > 1:
-            values = np.repeat(values, self.group, axis=1)[:, :k]
-        if values.shape[0] not in (1, n):
-            values = np.repeat(values, self.rows, axis=0)[:n]
-        return values
+            step(found, by_group[:, self.group_of], out=found)
+        elif k % (self.group or k):
+            step(found, np.repeat(by_group, self.group, axis=1)[:, :k], out=found)
+        else:
+            runs = found.reshape(n, by_group.shape[1], -1)
+            step(runs, by_group[:, :, None], out=runs)
 
     def by_row(self) -> tuple[Float32, npt.NDArray[np.int16] | None]:
         """Return factors and zero points ``[n, groups]``: blocks of rows, each row its own."""
