@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +222,60 @@ def test_torchao_says_what_it_is_in_its_header(tmp_path: Path) -> None:
     write(path, parts, metadata={"m.weight": row})
     with pytest.raises(CheckpointError, match="is a Int4TilePackedTo4dTensor of torchao"):
         view(tmp_path, {"quant_method": "torchao"})
+
+
+#: What a key of a configuration is replaced by, one after the other.
+JUNK: tuple[Any, ...] = (None, "x", -1, 0, [], {}, {"a": 1}, [1], True, 1.5, ["re:["], 10**9)
+
+
+def keys_of(part: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    inner = part.items() if isinstance(part, dict) else ()
+    for key, value in inner:
+        yield from keys_of(value, (*path, key))
+
+
+def with_junk(config: dict[str, Any], path: tuple[Any, ...], junk: Any) -> Any:
+    if not path:
+        return junk
+    return {**config, path[0]: with_junk(config[path[0]], path[1:], junk)}
+
+
+@pytest.mark.parametrize("junk", JUNK, ids=repr)
+def test_any_key_may_be_wrong(junk: Any, tmp_path: Path) -> None:
+    """Whatever a configuration holds, it is read or refused with a sentence."""
+    codes, zeros, scales = drawn(4, K // 16)
+    parts = gptq(codes, zeros, scales, 4, np.arange(K) // 16, 1)
+    parts["weight_scale"] = np.ones((N, 1), np.float32)
+    parts["weight"] = np.zeros((N, K), np.int8)
+    folder = module(tmp_path, parts)
+    weights = {"num_bits": 8, "type": "int", "strategy": "channel", "symmetric": True}
+    group = {
+        "targets": ["Linear"], "weights": weights, "format": "int-quantized",
+        "input_activations": {**weights, "strategy": "token", "dynamic": True},
+    }  # fmt: skip
+    compressed = {
+        "quant_method": "compressed-tensors", "format": "int-quantized", "ignore": ["lm_head"],
+        "config_groups": {"group_0": group}, "quantization_status": "compressed",
+        "sparsity_config": {"format": "dense", "sparsity_structure": "2:4", "targets": []},
+    }  # fmt: skip
+    for config in (compressed, {**GPTQ, "sym": True, "dynamic": {"+:m": {"bits": 4}}}):
+        for path in keys_of(config):
+            with contextlib.suppress(CheckpointError):
+                view(folder, with_junk(config, path, junk)).read()
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_any_tensor_may_be_wrong(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    codes, zeros, scales = drawn(4, K // 16)
+    parts = gptq(codes, zeros, scales, 4, np.arange(K) // 16, 1)
+    local = str(rng.choice(sorted(parts)))
+    value = parts[local]
+    kind = rng.choice(np.array(["int8", "uint8", "int64", "float32"]))
+    parts[local] = (
+        value.reshape(-1), value[:-1], value[..., None], value[:0], value.astype(kind),
+        np.ascontiguousarray(value.T), value[::-1] * 3,
+    )[seed % 7]  # fmt: skip
+    with contextlib.suppress(CheckpointError):
+        view(module(tmp_path, parts), GPTQ).read().numbers()

@@ -187,6 +187,18 @@ class CodedWeight:
                 f"{name}: {wrong:,} scales of {factors.size:,} are NaN or infinite; weights must "
                 "be finite"
             )
+        largest = float(np.abs(factors).max(initial=0)) * self._largest_code()
+        if largest > np.finfo(np.float32).max:
+            raise CheckpointError(
+                f"{name}: codes times scales reach {largest:.3g}, which no binary32 number is"
+            )
+
+    def _largest_code(self) -> float:
+        if not self.is_integer:
+            table = numbers_of(self.format)
+            return float(table[np.isfinite(table)].max())
+        half = 1 << (self.bits - 1)
+        return half if self.zero_points is None else float(half + np.abs(self.zero_points).max())
 
 
 def bits_of_codes(fmt: str) -> int:

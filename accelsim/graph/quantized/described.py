@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from accelsim.graph.quantized.scheme import Scheme
 #: Types of numbers of a weight of so many bits.
 _FLOATS = {8: "fp8_e4m3", 6: "fp6_e2m3", 4: "fp4_e2m1"}
 
+#: What a name that is a pattern begins with.
+PATTERN = "re:"
 #: From a module's name and its tensors by local names to how it is quantized.
 Find = Callable[[str, Mapping[str, Entry]], Scheme]
 
@@ -79,10 +82,19 @@ class Settings:
 
     def names(self, key: str) -> tuple[str, ...]:
         """Return a list of names; none when it is missing."""
-        value = self.values.get(key) or ()
-        if isinstance(value, str) or not all(isinstance(one, str) for one in value):
+        value = self.values.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise CheckpointError(f"{self.where}.{key}: is {value!r}; a list of names is needed")
+        for one in value:
+            self.pattern(key, one.removeprefix(PATTERN) if one.startswith(PATTERN) else "")
         return tuple(value)
+
+    def pattern(self, key: str, text: str) -> re.Pattern[str]:
+        """Return a pattern of names."""
+        try:
+            return re.compile(text)
+        except re.error as error:
+            raise CheckpointError(f"{self.where}.{key}: {text!r} is no pattern: {error}") from None
 
     def absent(self, *keys: str) -> None:
         """Refuse settings that change values and are not read."""

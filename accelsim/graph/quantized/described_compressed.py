@@ -9,18 +9,19 @@ from typing import Literal
 
 from accelsim.errors import CheckpointError
 from accelsim.graph.checkpoint import Entry
-from accelsim.graph.quantized.described import Described, Settings, codes_of
+from accelsim.graph.quantized.described import PATTERN, Described, Settings, codes_of
 from accelsim.graph.quantized.scheme import ActivationCodes, Scheme
 
-#: Its formats that are read.
-FORMATS = (
-    "int-quantized", "float-quantized", "naive-quantized", "pack-quantized",
-    "mxfp4-pack-quantized", "mxfp6-pack-quantized", "mxfp8-quantized", "nvfp4-pack-quantized",
-)  # fmt: skip
+#: Its formats that are read, and what codes each keeps.
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "int-quantized": ("int",), "float-quantized": ("fp8",), "naive-quantized": ("int", "fp8"),
+    "pack-quantized": ("int",), "mxfp4-pack-quantized": ("fp4",),
+    "mxfp6-pack-quantized": ("fp6",), "mxfp8-quantized": ("fp8",),
+    "nvfp4-pack-quantized": ("fp4",),
+}  # fmt: skip
 _MX = ("mxfp4-pack-quantized", "mxfp6-pack-quantized", "mxfp8-quantized")
 MIXED, SPARSE = "mixed-precision", "sparse-24-bitmask"
 MARKERS = ("weight_scale", "weight_packed", "compressed")
-_PATTERN = "re:"
 
 
 def describe(settings: Settings) -> Described:
@@ -55,8 +56,7 @@ def describe(settings: Settings) -> Described:
 def matches(module: str, names: Sequence[str]) -> bool:
     """Whether a module is named, by itself or by a pattern ``re:...``."""
     return module in names or any(
-        name.startswith(_PATTERN) and re.match(name.removeprefix(_PATTERN), module)
-        for name in names
+        name.startswith(PATTERN) and re.match(name.removeprefix(PATTERN), module) for name in names
     )
 
 
@@ -71,15 +71,17 @@ def _chosen(
         if matches(module, targets):
             return scheme
     for targets, scheme in groups:
-        if any(not t.startswith(_PATTERN) and "." not in t for t in targets):
+        if any(not t.startswith(PATTERN) and "." not in t for t in targets):
             return scheme
     return None
 
 
 def _scheme(group: Settings, whole: str) -> Scheme:
     group.absent("output_activations")
-    layout = group.choice("format", FORMATS, None if whole == MIXED else whole)
+    layout = group.choice("format", tuple(FORMATS), None if whole == MIXED else whole)
     weights = group.part("weights")
+    if not codes_of(weights).startswith(FORMATS[layout]):
+        raise CheckpointError(f"{weights.where}: {layout} keeps no {codes_of(weights)} codes")
     strategy = weights.choice(
         "strategy", ("tensor", "channel", "group", "tensor_group", "block"), _inferred(weights)
     )
@@ -154,7 +156,7 @@ class _Sparsity:
     def applied(self, module: str, scheme: Scheme, parts: Mapping[str, Entry]) -> Scheme:
         if "compressed" in parts:
             return replace(scheme, layout=SPARSE, sparsity="2:4")
-        classes = any("." not in t and not t.startswith(_PATTERN) for t in self.targets)
+        classes = any("." not in t and not t.startswith(PATTERN) for t in self.targets)
         meant = matches(module, self.targets) or classes
         if not meant or matches(module, self.ignored):
             return scheme

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -26,14 +25,16 @@ def describe_gptq(settings: Settings) -> Described:
     """
     layout = settings.choice("checkpoint_format", ("gptq", "gptq_v2"), "gptq")
     whole = _gptq(settings, layout, None)
-    special = settings.part("dynamic") if settings.values.get("dynamic") else None
+    special = settings.part("dynamic") if settings.values.get("dynamic") else Settings({}, "")
+    # Of GPTQModel: patterns with settings of their own; "-:" leaves modules out.
+    found = [
+        (special.pattern(key, key.removeprefix("+:")), _gptq(special.part(key), layout, whole))
+        for key in special.values
+        if not key.startswith("-:")
+    ]
 
     def scheme(module: str, parts: Mapping[str, Entry]) -> Scheme:
-        # Of GPTQModel: patterns with settings of their own; "-:" leaves modules out.
-        for pattern in special.values if special else ():
-            if re.match(pattern.removeprefix("+:"), module):
-                return _gptq(special.part(pattern), layout, whole) if special else whole
-        return whole
+        return next((one for pattern, one in found if pattern.match(module)), whole)
 
     return Described("gptq", ("qweight",), scheme)
 

@@ -130,21 +130,35 @@ def _coded(
         )
     wanted = (*layout.needed, *layout.optional, *INPUTS)
     parts = {local: tensors[local] for local in wanted if local in tensors}
+    for local, entry in parts.items():
+        if len(entry.shape) > 2 or 0 in entry.shape:
+            raise CheckpointError(
+                f"{entry.file}: {module}.{local} is {list(entry.shape)}; a matrix with something "
+                "in it is needed"
+            )
+    first, shape = parts[layout.needed[0]], _shape(module, parts, scheme)
+    scheme = _simplest(scheme, shape)
+    return CodedEntry(first.dtype, shape, first.file, first.offset, module, scheme, parts)
+
+
+def _shape(module: str, parts: Mapping[str, Entry], scheme: Scheme) -> tuple[int, int]:
+    """Return outputs and inputs of a weight, from the sizes of its tensors where they tell."""
+    layout = LAYOUTS[scheme.layout]
     first = parts[layout.needed[0]]
     try:
-        shape = layout.shape({local: entry.shape for local, entry in parts.items()}, scheme)
+        found = layout.shape({local: entry.shape for local, entry in parts.items()}, scheme)
+        n, k = found or _announced(module, parts["weight_shape"])
     except ValueError:
         raise CheckpointError(
             f"{first.file}: {module}.{layout.needed[0]} is {list(first.shape)}; two sizes are "
             "needed"
         ) from None
-    if not shape:
-        shape = _announced(module, parts["weight_shape"])
-    scheme = _simplest(scheme, shape)
-    return CodedEntry(first.dtype, shape, first.file, first.offset, module, scheme, parts)
+    if min(n, k) < 1:
+        raise CheckpointError(f"{first.file}: {module}.weight is {[n, k]}; it needs both sizes")
+    return n, k
 
 
-def _simplest(scheme: Scheme, shape: tuple[int, ...]) -> Scheme:
+def _simplest(scheme: Scheme, shape: tuple[int, int]) -> Scheme:
     """Call a run of all of k a row, and a block as high as the weight the whole tensor."""
     n, k = shape
     group = 0 if scheme.group >= k else scheme.group
