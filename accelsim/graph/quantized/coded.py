@@ -188,7 +188,7 @@ class CodedWeight:
                 "be finite"
             )
         largest = float(np.abs(factors).max(initial=0)) * self._largest_code()
-        if largest > np.finfo(np.float32).max:
+        if largest > float(np.finfo(np.float32).max):
             raise CheckpointError(
                 f"{name}: codes times scales reach {largest:.3g}, which no binary32 number is"
             )
