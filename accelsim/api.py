@@ -175,7 +175,7 @@ def _graph(source: ModelSource | Graph, request: GraphRequest) -> Graph:
 def compare(  # noqa: PLR0913  # one keyword per flag of the verb
     archs: Sequence[str | ArchSpec],
     model: str | ModelSource | Graph,
-    recipes: Sequence[str | Recipe] = ("bf16",),
+    recipes: Sequence[str | Recipe] = (),
     *,
     request: GraphRequest | None = None,
     fidelity: Fidelity = "tile",
@@ -184,7 +184,7 @@ def compare(  # noqa: PLR0913  # one keyword per flag of the verb
     problems: int = PROBLEMS,
     progress: Progress = _quiet,
 ) -> tuple[list[SimResult], dict[tuple[str, str], str]]:
-    """Simulate a model on every chip in every recipe.
+    """Simulate a model on every chip in every recipe; without one, in the checkpoint's or bf16.
 
     Returns:
         The runs, and for pairs of chip and recipe that cannot run the reason.
@@ -194,7 +194,7 @@ def compare(  # noqa: PLR0913  # one keyword per flag of the verb
     """
     source = _source(model)
     chips = [_chip(arch, overrides) for arch in archs]
-    chosen = [_recipe(recipe) for recipe in recipes]
+    chosen = [_recipe(recipe) for recipe in recipes or [recipe_for(source, None)]]
     asked = request or GraphRequest()
     values = None if numerics is None else _Values(source, numerics, problems, progress)
     runs: list[SimResult] = []

@@ -42,7 +42,7 @@ def compare(
         runs, refused = api.compare(
             archs,
             model,
-            recipe or ["bf16"],
+            recipe or (),
             request=request(phase, batch, seq_len, context_len, logits),
             fidelity=options.choice("fidelity", fidelity, options.FIDELITIES),
             overrides=settings or (),

@@ -147,6 +147,9 @@ BAD: dict[str, tuple[Content, str]] = {
     "not of the format": (spoiled(scale_format="bf16"), "are no numbers of bf16"),
     "no layout": (spoiled(scale_format="e8m0"), "keeps no scales of e8m0"),
     "order": (spoiled(group_of=np.zeros(64, np.int32)), "keeps groups of k in order"),
+    "zero point": (
+        spoiled(zero_points=np.full((64, 1), 128, np.int16)), "zero points from 128 to 128"
+    ),
     "ragged": (
         spoiled(group=48, scales=np.ones((64, 2), np.float32)), "no multiple of its group of 48"
     ),

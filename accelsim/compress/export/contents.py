@@ -66,6 +66,12 @@ def scheme_of(name: str, content: CodedTensor) -> Scheme:
             f"{name}: compressed-tensors keeps groups of k in order; reorder the columns' groups "
             "(static groups of GPTQ) before writing"
         )
+    points, half = weight.zero_points, 1 << (weight.bits - 1)
+    if points is not None and (points.min() < -half or points.max() >= half):
+        raise CheckpointError(
+            f"{name}: zero points from {points.min()} to {points.max()}; compressed-tensors keeps "
+            f"{-half} to {half - 1} of {weight.format}"
+        )
     layout = _layout(name, content)
     if weight.scale_format not in _SCALES.get(layout, ("fp32", "fp16", "bf16")):
         raise CheckpointError(

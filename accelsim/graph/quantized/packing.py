@@ -29,6 +29,11 @@ def pack_bits(codes: UInt8, bits: int, unit: int = 32) -> UInt8:
         packed = np.zeros((rows, size), np.uint8)
         packed[:, :k] = codes
         return packed
+    if bits == 4:
+        pairs = np.zeros((rows, size * 2), np.uint8)
+        pairs[:, :k] = codes
+        both: UInt8 = pairs[:, ::2] | pairs[:, 1::2] << np.uint8(4)
+        return both
     # Eight codes take `bits` whole bytes: the word of a run of eight is cut into them.
     padded = np.zeros((rows, -(-k // 8) * 8), np.uint8)
     padded[:, :k] = codes
