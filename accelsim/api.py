@@ -96,6 +96,49 @@ def simulate(  # noqa: PLR0913  # one keyword per flag of the verb
     return _run(chip, source, chosen, asked, fidelity, values, objective)
 
 
+def compress(  # noqa: PLR0913  # one keyword per flag of the verb
+    model: str | ModelSource,
+    recipe: str | Recipe,
+    output_dir: str | Path,
+    *,
+    arch: str | ArchSpec | None = None,
+    overrides: Sequence[str] = (),
+    samples: int | None = None,
+    seed: int | None = None,
+    progress: Progress = _quiet,
+) -> Mapping[str, Any]:
+    """Compress a model by a recipe and write it as a checkpoint that ``simulate`` takes.
+
+    Args:
+        model: a zoo name with weights, a Hugging Face folder, or an opened model.
+        recipe: a shipped name, a path, or a loaded recipe.
+        output_dir: a new or empty folder.
+        arch: a chip that must multiply the recipe's formats; None: none is asked.
+        overrides: ``a.b=c`` for keys of the chip's file.
+        samples: windows of calibration text, in place of the recipe's.
+        seed: which windows, in place of the recipe's.
+        progress: told what is being done, how much of it is done, and how much there is.
+
+    Returns:
+        What ``compress.json`` in the folder holds.
+
+    Raises:
+        InputError: anything that the caller gave and that cannot be used.
+    """
+    from accelsim.compress.folder import compress_into
+
+    source, chosen = _source(model), _recipe(recipe)
+    if isinstance(source, Graph):
+        raise InputError(f"{source.name}: a graph has no weights to compress: give its model")
+    given = {
+        key: value for key, value in (("samples", samples), ("seed", seed)) if value is not None
+    }
+    calibration = chosen.calibration.model_copy(update=given)
+    chosen = chosen.model_copy(update={"calibration": calibration})
+    chip = None if arch is None else _chip(arch, overrides)
+    return compress_into(Path(output_dir), source, chosen, chip, progress)
+
+
 class _Values:
     """What computing values takes beside timing; one serves any number of recipes and chips."""
 

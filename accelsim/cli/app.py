@@ -19,6 +19,7 @@ from typer.core import TyperGroup
 
 from accelsim.cli import (
     compare,
+    compress,
     console,
     evaluate,
     interrupts,
@@ -148,6 +149,7 @@ app.command()(report.report)
 app.command()(validate.validate)
 app.command()(vectors.vectors)
 app.command()(evaluate.evaluate)
+app.command()(compress.compress)
 app.command()(scalesim.scalesim)
 app.add_typer(specs.app, name="specs")
 app.add_typer(replay.app, name="replay")

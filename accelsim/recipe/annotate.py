@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
@@ -41,12 +42,25 @@ def _check_patterns(graph: Graph, recipe: Recipe) -> None:
     for number, rule in enumerate(recipe.rules):
         for pattern in rule.names:
             if pattern != "*" and not any(fnmatchcase(name, pattern) for name in names):
-                close = difflib.get_close_matches(pattern, names, n=2, cutoff=0.3)
+                close = _near(pattern, names)
                 near = f"; near misses: {', '.join(close)}" if close else ""
                 raise RecipeError(
                     f"recipe {recipe.name}: rules.{number}.names: {pattern!r} matches no op of "
                     f"{graph.name}{near}"
                 )
+
+
+def _near(pattern: str, names: Sequence[str]) -> list[str]:
+    """Return the first names that are like a pattern, or hold a part that is like its core."""
+    close = difflib.get_close_matches(pattern, names, n=2, cutoff=0.6)
+    if close:
+        return close
+    parts = {part: name for name in reversed(names) for part in name.split(".")}
+    core = pattern.strip("*.")
+    alike = difflib.get_close_matches(core, parts, n=2, cutoff=0.6)
+    alike = alike or difflib.get_close_matches(core.rpartition(".")[2], parts, n=2, cutoff=0.6)
+    found = [parts[part] for part in alike]
+    return found or difflib.get_close_matches(pattern, names, n=2, cutoff=0.3)
 
 
 def stored(graph: Graph, storage: str) -> dict[str, Tensor]:

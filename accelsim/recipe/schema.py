@@ -5,10 +5,19 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from accelsim.errors import nearest
 from accelsim.graph.ir import FORMAT_BITS
+from accelsim.recipe.methods import (
+    PRUNERS,
+    Calibration,
+    Method,
+    Part,
+    Rotation,
+    Step,
+    check_steps,
+)
 
 
 def _known(name: str) -> str:
@@ -23,11 +32,7 @@ FLOATS = ("fp64", "fp32", "fp16", "bf16")
 FormatName = Annotated[str, AfterValidator(_known)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class WeightFormat(_Part):
+class WeightFormat(Part):
     """How a weight is stored.
 
     ``group`` is the run of K that shares a scale; 0 means one scale per output channel.
@@ -36,24 +41,35 @@ class WeightFormat(_Part):
     format: FormatName
     group: int = Field(default=0, ge=0, le=4096)
     scale_format: FormatName = "fp32"
-    sparsity: Literal["dense", "2:4"] = "dense"
+    sparsity: Literal["dense", "2:4", "4:8"] = "dense"
+
+    @property
+    def pattern(self) -> tuple[int, int] | None:
+        """How many weights are kept of how many along K; None: all."""
+        if self.sparsity == "dense":
+            return None
+        kept, of = self.sparsity.split(":")
+        return int(kept), int(of)
 
     @property
     def density(self) -> float:
         """Kept share of the elements."""
-        return 0.5 if self.sparsity == "2:4" else 1.0
+        return 1.0 if self.pattern is None else self.pattern[0] / self.pattern[1]
 
     def metadata_bits(self, channels: int, k: int) -> int:
-        """Bits beside the codes: scales, and two index bits per kept value of 2:4."""
+        """Bits beside the codes: scales, and the place of each kept value in its group."""
         if self.format in FLOATS:
             scales = 0
         else:
             groups = -(-k // self.group) if self.group else 1
             scales = channels * groups * FORMAT_BITS[self.scale_format]
-        return scales + (channels * k if self.sparsity == "2:4" else 0)
+        if self.pattern is None:
+            return scales
+        kept, of = self.pattern
+        return scales + channels * k // of * kept * (of - 1).bit_length()
 
 
-class ActivationFormat(_Part):
+class ActivationFormat(Part):
     """How the activations of a matrix product are coded.
 
     ``token``: one scale per row of K, found at run time. ``tensor``: one scale, known beforehand.
@@ -64,14 +80,54 @@ class ActivationFormat(_Part):
     scale_format: FormatName = "fp32"
 
 
-class Rule(_Part):
-    """Formats of the ops that match; the first rule that matches an op decides."""
+class Rule(Part):
+    """Formats of the ops that match; the first rule that matches an op decides.
+
+    ``method`` says how the codes of weights are found: rounded to nearest when nothing is said.
+    """
 
     ops: tuple[Literal["matmul", "conv2d"], ...] = ("matmul",)
     names: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
     weight: WeightFormat
     activation: ActivationFormat
+    method: Method = ()
+
+    def step(self, stage: str) -> Step | None:
+        """Return the method of a stage, or None."""
+        return next((step for step in self.method if step.stage == stage), None)
+
+    @property
+    def rounding(self) -> Step:
+        """How codes are chosen: as said, or by magnitude where weights are pruned, else nearest."""
+        found = self.step("round")
+        if found is not None:
+            return found
+        return Step(name="rtn" if self.weight.pattern is None else "magnitude")
+
+    @model_validator(mode="after")
+    def _method_fits(self) -> Rule:
+        check_steps(self.method)
+        name, sparse = self.rounding.name, self.weight.pattern is not None
+        plain = self.weight.format in FLOATS
+        if name in PRUNERS and not sparse:
+            raise ValueError(f"{name} prunes, and the weight's sparsity is dense: say 2:4 or 4:8")
+        if name not in PRUNERS and sparse:
+            raise ValueError(
+                f"{name} does not prune, and the weight's sparsity is {self.weight.sparsity}: "
+                f"say {', '.join(PRUNERS)}"
+            )
+        clip = self.step("clip")
+        for step in (self.rounding if name == "gptq" else None, clip, self.step("prepare")):
+            if step is not None and plain and not (step.stage == "prepare" and self._coded):
+                raise ValueError(
+                    f"{step.name} finds codes, and {self.weight.format} weights have none"
+                )
+        return self
+
+    @property
+    def _coded(self) -> bool:
+        return self.weight.format not in FLOATS or self.activation.format not in FLOATS
 
     @model_validator(mode="after")
     def _tokens(self) -> Rule:
@@ -88,7 +144,7 @@ class Rule(_Part):
         return any(fnmatchcase(name, pattern) for pattern in self.names)
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """How a model is compressed.
 
     ``storage`` is the format of the residual stream and of every tensor that no rule covers,
@@ -99,13 +155,18 @@ class Recipe(_Part):
     name: str = Field(min_length=1, pattern=r"^[A-Za-z0-9_.-]+$")
     description: str = ""
     storage: Literal["bf16", "fp16", "fp32"] = "bf16"
+    calibration: Calibration = Calibration()
+    rotation: Rotation | None = None
     rules: tuple[Rule, ...] = ()
 
     @model_validator(mode="after")
     def _scaled_weights(self) -> Recipe:
         for rule in self.rules:
-            if rule.weight.group and rule.weight.group % 4 and rule.weight.sparsity == "2:4":
-                raise ValueError("groups of 2:4 weights must be multiples of 4")
+            pattern = rule.weight.pattern
+            if pattern is not None and rule.weight.group % pattern[1]:
+                raise ValueError(
+                    f"groups of {rule.weight.sparsity} weights must be multiples of {pattern[1]}"
+                )
         return self
 
     def rule_for(self, kind: str, name: str) -> Rule | None:
