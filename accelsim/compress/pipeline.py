@@ -22,6 +22,7 @@ from accelsim.compress.methods.choose import calibrated, find_codes
 from accelsim.compress.methods.gptq import Moment, weighted_error
 from accelsim.compress.pairs import pairs_of
 from accelsim.compress.prepare import Mover
+from accelsim.compress.rotate import rotate
 from accelsim.compress.shelf import Arrays, Shelf
 from accelsim.compress.targets import Target, targets_of
 from accelsim.evaluate.model import FP32, values_of
@@ -98,6 +99,8 @@ def compress_model(
     values_of(source).check(small)
     targets = targets_of(small, recipe)
     work = _Work(source, small, recipe, values, targets, shelf, progress)
+    if recipe.rotation is not None:
+        rotate(small, recipe.rotation, values)
     pairs = pairs_of(small, recipe, targets)
     Mover(pairs, targets, values, recipe.storage, shelf).run(work.lockstep, progress)
     work.find()

@@ -13,6 +13,7 @@ from accelsim.compress.grid import Coded, Grid
 from accelsim.compress.methods.awq import awq_factors
 from accelsim.compress.methods.clip import mse_range, percentile_range
 from accelsim.compress.methods.gptq import Moment, gptq, inverse_factor, sparsegpt, weighted_error
+from accelsim.compress.methods.hadamard import Rotation
 from accelsim.compress.methods.prune import magnitude, wanda
 from accelsim.compress.methods.rtn import rtn
 from accelsim.compress.methods.smoothquant import smooth_factors
@@ -205,3 +206,27 @@ def test_methods_of_a_rule() -> None:
         activation=ActivationFormat(format="int8"),
     )
     assert rule.rounding == Step(name="magnitude")
+
+
+@pytest.mark.parametrize("size", [1, 2, 12, 20, 28, 36, 44, 128, 384, 896, 3584 // 8])
+def test_hadamard_matrices_are_orthogonal(size: int) -> None:
+    rotation = Rotation.drawn(size, 0)
+    turned = rotation.apply(np.eye(size), 1)
+    np.testing.assert_allclose(turned @ turned.T, np.eye(size), atol=1e-12)
+    np.testing.assert_allclose(np.abs(turned), 1 / np.sqrt(size), atol=1e-12)
+
+
+def test_an_order_without_a_matrix_is_refused() -> None:
+    with pytest.raises(RecipeError, match="order 6 "):
+        Rotation.drawn(6, 0)
+
+
+def test_rotation_lowers_the_maximum_over_the_rms() -> None:
+    x = np.random.default_rng(0).standard_normal((64, 384))
+    x[:, 7] *= 100
+    turned = Rotation.drawn(384, 0).apply(x, 1)
+    peak = [
+        float((np.abs(one).max(1) / np.sqrt(np.square(one).mean(1))).mean()) for one in (x, turned)
+    ]
+    assert peak[1] < 0.3 * peak[0]
+    np.testing.assert_allclose(np.square(turned).sum(1), np.square(x).sum(1))

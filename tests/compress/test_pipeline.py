@@ -21,7 +21,7 @@ from accelsim.errors import CheckpointError, InputError, OutputError, RecipeErro
 from accelsim.evaluate.model import FP32, RunningModel
 from accelsim.graph.model import ModelSource
 from accelsim.graph.zoo import load
-from accelsim.recipe.methods import Calibration
+from accelsim.recipe.methods import Calibration, Rotation
 from accelsim.recipe.schema import ActivationFormat, Recipe, Rule, WeightFormat
 from accelsim.sim.interpret import StoredModel
 from accelsim.sim.numerics import numerics_of, reference
@@ -230,3 +230,20 @@ def test_weights_that_are_not_finite_are_refused() -> None:
     source.values._changed.add("model.layers.1.mlp.up_proj.weight", Scale(0, np.full(384, np.nan)))
     with pytest.raises(CheckpointError, match=r"up_proj"):
         compressed(recipe(INT8, "int8"), source)
+
+
+def test_rotations_leave_the_function_as_it_is() -> None:
+    made = compressed(recipe(INT8, "int8", rotation=Rotation()))
+    model = RunningModel(made.source, StoredModel(made.values), FP32, reference())
+    found = model.logits(tokens_of(4, 64)).astype(np.float64)
+    assert divergence(truth(), found) < 1e-9
+    norm = made.values.read("model.layers.0.input_layernorm.weight")
+    np.testing.assert_array_equal(norm, 1)
+
+
+def test_rotation_recovers_from_planted_outliers() -> None:
+    source = outlying()
+    for weight, activation in ((INT8, "int8"), (INT4, "int4")):
+        lost = loss(compressed(recipe(weight, activation), source))
+        kept = loss(compressed(recipe(weight, activation, rotation=Rotation()), source))
+        assert kept < 0.05 * lost
