@@ -13,6 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from accelsim.recipe.schema import FLOATS, WeightFormat
+from accelsim_kernels.blocks import BLOCK_FORMATS, quantize_blocks, tensor_scale
+from accelsim_kernels.codec import decode, encode
 from accelsim_kernels.quantize import absmax, dequantize, quantize, scales
 from accelsim_kernels.rounding import round_to
 
@@ -20,6 +22,8 @@ Array = npt.NDArray[Any]
 Float32 = npt.NDArray[np.float32]
 #: From rows ``[n, g]`` that share a scale each to the magnitude that the largest code stands for.
 Range = Callable[["Grid", Float32], Float32]
+
+_BLOCKS = {(row.element, row.scale): name for name, row in BLOCK_FORMATS.items()}
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ class Coded:
         group: the run of K that shares a scale; 0: the whole row.
         scale_format: of the scales.
         sparsity: ``dense``, ``2:4`` or ``4:8``.
+        whole_scale: what all scales of NVFP4 are divided by; None in other formats.
     """
 
     format: str
@@ -43,6 +48,7 @@ class Coded:
     group: int = 0
     scale_format: str = "fp32"
     sparsity: str = "dense"
+    whole_scale: np.float32 | None = None
 
     @property
     def plain(self) -> bool:
@@ -54,7 +60,10 @@ class Coded:
         """The arrays that a weight is kept as."""
         if self.plain:
             return {"numbers": self.numbers}
-        return {"codes": self.codes, "scales": self.scales}
+        found = {"codes": self.codes, "scales": self.scales}
+        return (
+            found if self.whole_scale is None else {**found, "whole": np.array([self.whole_scale])}
+        )
 
 
 @dataclass(frozen=True)
@@ -63,9 +72,18 @@ class Grid:
 
     Attributes:
         wanted: the format, as a recipe spells it.
+        whole_scale: what all scales of NVFP4 are divided by, as compressed-tensors has it.
     """
 
     wanted: WeightFormat
+    whole_scale: np.float32 | None = None
+
+    @classmethod
+    def of(cls, wanted: WeightFormat, w: Float32) -> Grid:
+        """Return the grid of a weight: NVFP4 has one number of the whole tensor."""
+        if wanted.scale_format != "ue4m3":
+            return cls(wanted)
+        return cls(wanted, np.float32(1.0) / np.float32(tensor_scale(w)))
 
     @property
     def plain(self) -> bool:
@@ -86,15 +104,34 @@ class Grid:
         """Return the scale for each row's range ``[n]``."""
         if self.plain:
             return np.ones(len(largest), np.float32)
-        return scales(largest, self.wanted.format, self.wanted.scale_format)
+        if not self._block:
+            return scales(largest, self.wanted.format, self.wanted.scale_format)
+        found = quantize_blocks(
+            largest[:, None], self._block, self.wanted.scale_rule, block=1,
+            tensor_scale=1.0 if self.whole_scale is None else float(1 / self.whole_scale),
+        )  # fmt: skip
+        numbers: Float32 = decode(found.scales[:, 0], self.wanted.scale_format)
+        return numbers
+
+    @property
+    def _block(self) -> str:
+        """Name of the block format; empty where scales are plain numbers."""
+        return _BLOCKS.get((self.wanted.format, self.wanted.scale_format), "")
 
     def codes(self, w: Float32, scale: Float32) -> Array:
         """Return the codes of columns ``[n, c]``, given one scale per row."""
-        return quantize(np.ascontiguousarray(w), scale, self.wanted.format)
+        if not self._block:
+            return quantize(np.ascontiguousarray(w), scale, self.wanted.format)
+        whole = np.float32(1.0) if self.whole_scale is None else self.whole_scale
+        return encode(np.ascontiguousarray(w * (whole / scale)[:, None]), self.wanted.format)
 
     def decode(self, codes: Array, scale: Float32) -> Float32:
         """Return the numbers of codes ``[n, c]``."""
-        return dequantize(codes, scale, self.wanted.format)
+        if not self._block:
+            return dequantize(codes, scale, self.wanted.format)
+        factors = scale if self.whole_scale is None else scale / self.whole_scale
+        numbers: Float32 = decode(codes, self.wanted.format) * factors[:, None]
+        return numbers
 
     def numbers(self, w: Float32, scale: Float32) -> Float32:
         """Return the nearest numbers of the format to columns ``[n, c]``."""
@@ -119,7 +156,7 @@ class Grid:
         ]
         return Coded(
             wanted.format, np.ascontiguousarray(np.concatenate(parts, axis=1)), scales, numbers,
-            wanted.group, wanted.scale_format, wanted.sparsity,
+            wanted.group, wanted.scale_format, wanted.sparsity, self.whole_scale,
         )  # fmt: skip
 
     def unpacked(self, part: Mapping[str, Array]) -> Coded:
@@ -128,13 +165,15 @@ class Grid:
             nothing = np.empty((0, 0), np.float32)
             return self.coded(part["numbers"], nothing)
         codes, scales, wanted = part["codes"], part["scales"], self.wanted
+        if "whole" in part:
+            return Grid(wanted, part["whole"][0]).unpacked({"codes": codes, "scales": scales})
         parts = [
             self.decode(np.ascontiguousarray(codes[:, one]), np.ascontiguousarray(scales[:, i]))
             for i, one in enumerate(self.groups(codes.shape[1]))
         ]
         return Coded(
             wanted.format, codes, scales, np.ascontiguousarray(np.concatenate(parts, axis=1)),
-            wanted.group, wanted.scale_format, wanted.sparsity,
+            wanted.group, wanted.scale_format, wanted.sparsity, self.whole_scale,
         )  # fmt: skip
 
 

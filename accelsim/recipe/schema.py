@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal
 
@@ -29,6 +30,16 @@ def _known(name: str) -> str:
 #: Formats wide enough to be stored without scales.
 FLOATS = ("fp64", "fp32", "fp16", "bf16")
 
+#: Formats of scales that a block of codes shares, the formats of codes that have them, and the
+#: rules by which they are found: MX (OCP Microscaling Formats 1.0) and NVFP4.
+BLOCK_SCALES: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "e8m0": (
+        ("fp8_e4m3", "fp8_e5m2", "fp6_e3m2", "fp6_e2m3", "fp4_e2m1"),
+        ("floor", "even", "ceil", "rceil"),
+    ),
+    "ue4m3": (("fp4_e2m1",), ("absmax",)),
+}
+
 FormatName = Annotated[str, AfterValidator(_known)]
 
 
@@ -36,12 +47,34 @@ class WeightFormat(Part):
     """How a weight is stored.
 
     ``group`` is the run of K that shares a scale; 0 means one scale per output channel.
+    ``scale_rule`` says how the scale of a block follows from its largest magnitude; empty: the
+    first rule of the format of the scales.
     """
 
     format: FormatName
     group: int = Field(default=0, ge=0, le=4096)
     scale_format: FormatName = "fp32"
+    scale_rule: Literal["", "floor", "even", "ceil", "rceil", "absmax"] = ""
     sparsity: Literal["dense", "2:4", "4:8"] = "dense"
+
+    @model_validator(mode="after")
+    def _blocks(self) -> WeightFormat:
+        codes, rules = BLOCK_SCALES.get(self.scale_format, ((), ()))
+        if not codes and self.scale_rule:
+            raise ValueError(
+                f"scale_rule is for scales of blocks ({', '.join(BLOCK_SCALES)}), scale_format is "
+                f"{self.scale_format}"
+            )
+        if codes and (self.format not in codes or not self.group):
+            raise ValueError(
+                f"{self.scale_format} scales need a group, and codes of {', '.join(codes)}; format "
+                f"is {self.format}, group {self.group}"
+            )
+        if codes and self.scale_rule and self.scale_rule not in rules:
+            raise ValueError(
+                f"scale_rule is {self.scale_rule!r}; {self.scale_format} takes {', '.join(rules)}"
+            )
+        return self
 
     @property
     def pattern(self) -> tuple[int, int] | None:

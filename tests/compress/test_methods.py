@@ -20,6 +20,8 @@ from accelsim.compress.methods.smoothquant import smooth_factors
 from accelsim.errors import RecipeError, RunError
 from accelsim.recipe.methods import Step
 from accelsim.recipe.schema import ActivationFormat, Rule, WeightFormat
+from accelsim_kernels.blocks import dequantize_blocks, quantize_blocks, tensor_scale
+from accelsim_kernels.codec import decode
 from accelsim_kernels.quantize import quantize_weight
 
 Float32 = npt.NDArray[np.float32]
@@ -27,6 +29,11 @@ FORMATS: list[dict[str, Any]] = [
     {"format": "int8"}, {"format": "int4"}, {"format": "fp8_e4m3"}, {"format": "fp8_e5m2"},
     {"format": "int4", "group": 32, "scale_format": "fp16"},
     {"format": "int4", "group": 48, "scale_format": "bf16"},
+]  # fmt: skip
+BLOCKS: list[dict[str, Any]] = [
+    *({"format": name, "group": 32, "scale_format": "e8m0", "scale_rule": rule}
+      for name in ("fp4_e2m1", "fp6_e2m3", "fp8_e4m3") for rule in ("floor", "even", "rceil")),
+    {"format": "fp4_e2m1", "group": 16, "scale_format": "ue4m3"},
 ]  # fmt: skip
 
 
@@ -64,18 +71,47 @@ def test_rtn_gives_the_kernels_codes(wanted: dict[str, Any]) -> None:
     np.testing.assert_array_equal(made.scales, scales)
 
 
-@pytest.mark.parametrize("wanted", FORMATS)
+@pytest.mark.parametrize("wanted", BLOCKS)
+def test_rtn_gives_the_kernels_blocks(wanted: dict[str, Any]) -> None:
+    w = weights(24, 96)
+    w[:, :32] *= 1e-3
+    w[3, 32:64] = 0
+    how = WeightFormat(**wanted)
+    whole = 1.0 if how.scale_format == "e8m0" else tensor_scale(w)
+    name = "nvfp4" if how.scale_format == "ue4m3" else f"mx{how.format}"
+    wanted_blocks = quantize_blocks(w, name, how.scale_rule, tensor_scale=whole)
+    made = rtn(w, Grid.of(how, w))
+    np.testing.assert_array_equal(made.codes, wanted_blocks.codes)
+    np.testing.assert_array_equal(made.scales, decode(wanted_blocks.scales, how.scale_format))
+    numbers = dequantize_blocks(*wanted_blocks, name, tensor_scale=whole)
+    np.testing.assert_allclose(made.numbers, numbers, rtol=3e-7)
+
+
+def test_rceil_saturates_less_than_floor() -> None:
+    w = weights(64, 128)
+    cut = []
+    for rule in ("floor", "rceil"):
+        made = rtn(w, grid(format="fp4_e2m1", group=32, scale_format="e8m0", scale_rule=rule))
+        scale = np.repeat(made.scales, 32, axis=1)
+        cut.append(int((np.abs(w) > 6.0 * scale).sum()))
+    assert cut[0] > 0
+    assert cut[1] == 0
+
+
+@pytest.mark.parametrize("wanted", [*FORMATS, *BLOCKS])
 def test_a_coded_weight_comes_back_from_its_arrays(wanted: dict[str, Any]) -> None:
-    made = rtn(weights(8, 96), grid(**wanted))
+    w = weights(8, 96)
+    made = rtn(w, Grid.of(WeightFormat(**wanted), w))
     np.testing.assert_array_equal(grid(**wanted).unpacked(made.packed).numbers, made.numbers)
 
 
 @pytest.mark.parametrize("act_order", [True, False])
-@pytest.mark.parametrize("wanted", FORMATS)
+@pytest.mark.parametrize("wanted", [*FORMATS, *BLOCKS])
 def test_gptq_lowers_the_weighted_error(wanted: dict[str, Any], act_order: bool) -> None:
     x, w = inputs(96), weights(32, 96)
-    made = gptq(w, moment(x), grid(**wanted), act_order=act_order, block=40)
-    plain = rtn(w, grid(**wanted))
+    wide = Grid.of(WeightFormat(**wanted), w)
+    made = gptq(w, moment(x), wide, act_order=act_order, block=40)
+    plain = rtn(w, wide)
     most = 0.8 if act_order else 0.95
     assert weighted_error(w, made.numbers, moment(x)) < most * output_error(w, plain, x)
     np.testing.assert_allclose(

@@ -45,4 +45,4 @@ def find_codes(w: Float32, rule: Rule, moment: Moment | None) -> Coded:
     """
     step, span = rule.rounding, span_of(rule.step("clip"))
     seen = Moment(np.zeros((0, 0))) if moment is None else moment
-    return _ROUND[step.name](w, seen, Grid(rule.weight), span, step)
+    return _ROUND[step.name](w, seen, Grid.of(rule.weight, w), span, step)

@@ -45,7 +45,8 @@ class Rotation:
         moved = np.moveaxis(x, axis, -1).astype(np.float64)
         parts = moved.reshape(*moved.shape[:-1], -1, size) * self.signs
         turned = _transform(parts) / np.sqrt(size)
-        return np.moveaxis(turned.reshape(moved.shape), -1, axis)
+        back: Float64 = np.moveaxis(turned.reshape(moved.shape), -1, axis)
+        return back
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,8 @@ def _transform(x: Float64) -> Float64:
         total, rest = pairs[..., 0, :] + pairs[..., 1, :], pairs[..., 0, :] - pairs[..., 1, :]
         found = np.stack([total, rest], axis=-2).reshape(found.shape)
         length *= 2
-    return np.einsum("...ij,ik->...kj", found, base).reshape(x.shape)
+    mixed: Float64 = np.einsum("...ij,ik->...kj", found, base)
+    return mixed.reshape(x.shape)
 
 
 @cache
