@@ -54,7 +54,7 @@ class Step(Part):
         "smoothquant", "awq", "mse", "percentile", "rtn", "gptq", "magnitude", "wanda", "sparsegpt",
     ]  # fmt: skip
     alpha: float = Field(default=0.5, ge=0.0, le=1.0)
-    grid: int = Field(default=40, ge=2, le=1000)
+    grid: int = Field(default=41, ge=2, le=1000)
     least: float = Field(default=0.4, gt=0.0, lt=1.0)
     percent: float = Field(default=99.9, ge=50.0, le=100.0)
     act_order: bool = True
