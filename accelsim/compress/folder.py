@@ -22,7 +22,6 @@ from accelsim.compress.targets import Target
 from accelsim.errors import CheckpointError, InputError, RecipeError
 from accelsim.evaluate.model import values_of
 from accelsim.graph.model import ModelSource
-from accelsim.graph.quantized.coded import CodedWeight
 from accelsim.graph.quantized.scheme import ActivationCodes
 from accelsim.ids import content_id
 from accelsim.recipe.schema import FLOATS, Recipe
@@ -174,7 +173,8 @@ def contents(made: Compressed) -> Iterator[tuple[str, Content]]:
 
 def _coded(name: str, coded: Coded, target: Target) -> Content:
     kn = bool(target.op.attrs.get("weight_is_kn"))
-    if coded.plain:
+    weight = coded.weight
+    if weight is None:
         return PlainTensor(coded.numbers.T if kn else coded.numbers, coded.format)
     if kn:
         raise CheckpointError(
@@ -184,5 +184,4 @@ def _coded(name: str, coded: Coded, target: Target) -> Content:
     activation = None
     if wanted.format not in FLOATS:
         activation = ActivationCodes(wanted.format, wanted.granularity)
-    weight = CodedWeight(coded.format, coded.codes, coded.scales, coded.scale_format, coded.group)
     return CodedTensor(weight, activation, sparsity="2:4" if coded.sparsity == "2:4" else "dense")

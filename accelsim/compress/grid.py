@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from accelsim.graph.quantized.coded import CodedWeight
 from accelsim.recipe.schema import FLOATS, WeightFormat
 from accelsim_kernels.blocks import BLOCK_FORMATS, quantize_blocks, tensor_scale
 from accelsim_kernels.codec import decode, encode
@@ -54,6 +55,16 @@ class Coded:
     def plain(self) -> bool:
         """Whether the numbers are stored themselves."""
         return self.format in FLOATS
+
+    @property
+    def weight(self) -> CodedWeight | None:
+        """The codes and scales as checkpoints hold them; None of plain formats."""
+        if self.plain:
+            return None
+        return CodedWeight(
+            self.format, self.codes, self.scales, self.scale_format, self.group,
+            global_scale=self.whole_scale,
+        )  # fmt: skip
 
     @property
     def packed(self) -> Mapping[str, Array]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,13 @@ from accelsim.evaluate.model import FP32, values_of
 from accelsim.evaluate.sample import Encoder
 from accelsim.graph.ir import Graph
 from accelsim.graph.model import ModelSource
+from accelsim.graph.quantized.coded import CodedWeight
 from accelsim.graph.request import GraphRequest
 from accelsim.recipe.annotate import annotate
 from accelsim.recipe.schema import Recipe
 
 Array = npt.NDArray[Any]
+Float32 = npt.NDArray[np.float32]
 #: Told what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
 
@@ -41,6 +44,31 @@ Progress = Callable[[str, int, int], None]
 BATCH = 8
 #: The graph that names everything.
 SMALL = GraphRequest("prefill", 1, 1, logits="all")
+
+
+class CompressedValues:
+    """Values of a compressed model.
+
+    Args:
+        made: the model.
+    """
+
+    def __init__(self, made: Compressed) -> None:
+        self._made = made
+        self._targets = {target.weight: target for target in made.targets}
+
+    def read(self, name: str) -> Float32:
+        """Return the values of a weight or constant in FP32, in the checkpoint's layout."""
+        target = self._targets.get(name)
+        if target is None:
+            return self._made.values.read(name)
+        numbers = self._made.coded(target).numbers
+        return numbers.T if target.op.attrs.get("weight_is_kn") else numbers
+
+    def coded(self, name: str) -> CodedWeight | None:
+        """Return the codes and scales of a weight; None where it is plain."""
+        target = self._targets.get(name)
+        return None if target is None else self._made.coded(target).weight
 
 
 @dataclass(frozen=True)
@@ -67,6 +95,11 @@ class Compressed:
         if part is None:
             raise KeyError(target.weight)
         return Grid(target.rule.weight).unpacked(part)
+
+    @cached_property
+    def weights(self) -> CompressedValues:
+        """The model's weights as the interpreter takes them: codes where there are any."""
+        return CompressedValues(self)
 
     def errors(self) -> Mapping[str, float]:
         """Return the error of each product's output on the calibration text, as a share."""

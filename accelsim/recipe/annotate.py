@@ -128,6 +128,8 @@ class _Annotator:
             "group": rule.weight.group,
             "scale_format": rule.weight.scale_format,
         }
+        if rule.weight.sparsity not in ("dense", "2:4"):
+            scales["sparsity"] = rule.weight.sparsity  # a density of one half means 2:4
         if rule.activation.format in FLOATS:
             # Codes become numbers on their way into the array: products and sums are plain.
             scales["widened"] = self.tensors[source].format

@@ -16,7 +16,6 @@ from accelsim.compress.edits import EditedValues, Scale
 from accelsim.compress.folder import compress_into, partial_of
 from accelsim.compress.pipeline import Compressed, compress_model
 from accelsim.compress.shelf import FolderShelf, MemoryShelf
-from accelsim.compress.stored import CompressedModel
 from accelsim.errors import CheckpointError, InputError, OutputError, RecipeError
 from accelsim.evaluate.model import FP32, RunningModel
 from accelsim.graph.model import ModelSource
@@ -46,7 +45,7 @@ def compressed(wanted: Recipe, source: ModelSource | None = None) -> Compressed:
 
 def logits(made: Compressed, tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     chip = numerics_of(load_arch("edge_npu"), ideal=True)
-    model = RunningModel(made.source, CompressedModel(made), made.recipe, chip)
+    model = RunningModel(made.source, StoredModel(made.weights), made.recipe, chip)
     return model.logits(tokens).astype(np.float64)
 
 
@@ -133,11 +132,11 @@ def test_smoothquant_recovers_from_planted_outliers() -> None:
     assert kept < 0.05 * lost
 
 
-@pytest.mark.parametrize("method", ["gptq", "awq"])
-def test_four_bits_with_planted_outliers(method: str) -> None:
+def test_four_bits_with_planted_outliers() -> None:
     source = outlying(30.0)
     plain = loss(compressed(recipe(INT4, "int8"), source))
-    assert loss(compressed(recipe(INT4, "int8", method), source)) < plain
+    for method in ("gptq", {"name": "awq", "grid": 6}):
+        assert loss(compressed(recipe(INT4, "int8", method), source)) < plain
 
 
 def test_smoothquant_leaves_the_function_as_it_is() -> None:
@@ -189,12 +188,14 @@ class _Stop(Exception):
 
 def test_a_stopped_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
     wanted = recipe(INT4, "int8", ["smoothquant", "gptq"])
+    few = wanted.rules[0].model_copy(update={"names": ("*layers.0.*", "*layers.1.*")})
+    wanted = wanted.model_copy(update={"rules": (few,)})
     calls = 0
 
     def stop(what: str, done: int, total: int) -> None:
         nonlocal calls
         calls += 1
-        if calls in (3, 20):
+        if calls in (3, 14):
             raise _Stop
 
     whole, again = tmp_path / "whole", tmp_path / "again"

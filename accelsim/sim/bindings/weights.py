@@ -15,9 +15,10 @@ from accelsim.sim.bindings.codes import bits_of
 from accelsim_kernels.cast import decode_fp8
 from accelsim_kernels.integer import PackedInt4, PackedInt8, pack_int4
 from accelsim_kernels.matmul import PackedChain
+from accelsim_kernels.nm import keep_nm
 from accelsim_kernels.quantize import QMAX, dequantize, quantize_weight
 from accelsim_kernels.rounding import PLAIN, round_to
-from accelsim_kernels.sparse import compress_2to4, decompress_2to4, prune_2to4
+from accelsim_kernels.sparse import compress_2to4, decompress_2to4
 
 Float32 = npt.NDArray[np.float32]
 
@@ -66,9 +67,12 @@ def store(op: Op, tensor: Tensor, values: Float32) -> StoredWeight:
         )
     group, scale_format = int(op.attrs["group"]), str(op.attrs["scale_format"])
     if tensor.density == 0.5:
+        kept, of = _pattern(op)
         if rows.shape[1] % 8:
-            raise RecipeError(f"{op.name}: 2:4 needs K in multiples of 8, it is {rows.shape[1]}")
-        rows = np.where(prune_2to4(rows), rows, np.float32(0))
+            raise RecipeError(
+                f"{op.name}: {kept}:{of} needs K in multiples of 8, it is {rows.shape[1]}"
+            )
+        rows = np.where(keep_nm(np.abs(rows), kept, of), rows, np.float32(0))
     codes, scales = quantize_weight(rows, tensor.format, group, scale_format)
     dense = _dense(codes, scales, tensor.format, group)
     if "widened" in op.attrs:
@@ -97,8 +101,9 @@ def store_coded(op: Op, tensor: Tensor, given: CodedWeight) -> StoredWeight:
             f"{_described(*wanted)}; a checkpoint in codes runs in its own recipe (none given) or "
             "in a plain one"
         )
-    if tensor.density == 0.5 and (_kept(given.codes) > 2).any():
-        raise RecipeError(f"{op.name}: its codes are not 2:4 along K, as the recipe says")
+    kept, of = _pattern(op)
+    if tensor.density == 0.5 and (_kept(given.codes, of) > kept).any():
+        raise RecipeError(f"{op.name}: its codes are not {kept}:{of} along K, as the recipe says")
     dense = given.numbers()
     if "widened" in op.attrs:
         return _widened(op, dense)
@@ -115,10 +120,16 @@ def _described(fmt: str, group: int, scale_format: str) -> str:
     return f"{fmt} in {grouped} with {scale_format} scales"
 
 
-def _kept(codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Codes of each four along K that are not zero; -0 of a float is."""
+def _pattern(op: Op) -> tuple[int, int]:
+    """Return how many weights are kept of how many along K where half of them are."""
+    kept, of = str(op.attrs.get("sparsity", "2:4")).split(":")
+    return int(kept), int(of)
+
+
+def _kept(codes: npt.NDArray[Any], of: int) -> npt.NDArray[Any]:
+    """Codes of each group along K that are not zero; -0 of a float is."""
     magnitude = codes if codes.dtype == np.int8 else codes & np.uint8(0x7F)
-    kept: npt.NDArray[Any] = (magnitude != 0).reshape(len(codes), -1, 4).sum(-1)
+    kept: npt.NDArray[Any] = (magnitude != 0).reshape(len(codes), -1, of).sum(-1)
     return kept
 
 
@@ -134,11 +145,11 @@ def _packed(op: Op, tensor: Tensor, codes: npt.NDArray[Any], group: int) -> Any:
         if group:
             raise RecipeError(f"{op.name}: no kernel for {tensor.format} weights in groups")
         return PackedChain.of(decode_fp8(codes, tensor.format))
-    if group and tensor.format == "int4" and tensor.density == 1.0:
+    if group and tensor.format == "int4":
         return PackedInt4.of(pack_int4(codes), codes.shape[1], group)
     if group:
         raise RecipeError(f"{op.name}: scales in groups are built for dense int4 weights alone")
-    if tensor.density == 0.5:
+    if tensor.density == 0.5 and _pattern(op) == (2, 4):
         codes = decompress_2to4(*compress_2to4(codes))
     return PackedInt8.of(codes)
 
