@@ -69,7 +69,10 @@ class Lockstep:
 
     def __init__(self, graph: Graph, model: Working, batches: Sequence[Array], last: str) -> None:
         count = next(i for i, op in enumerate(graph.ops) if op.name == last) + 1
-        self.graph = replace(graph, ops=graph.ops[:count], outputs=())
+        ops = graph.ops[:count]
+        used = {name for op in ops for name in (*op.inputs, *op.outputs)}
+        tensors = {name: tensor for name, tensor in graph.tensors.items() if name in used}
+        self.graph = replace(graph, ops=ops, tensors=tensors, outputs=())
         self.model = model
         self.values: list[dict[str, Any]] = [{"input_ids": tokens} for tokens in batches]
         self._steps = [
