@@ -128,16 +128,22 @@ def compress_model(
         CheckpointError: weights that are missing, misshapen or not finite.
     """
     values = EditedValues(values_of(source))
-    small = source.graph(SMALL)
-    values_of(source).check(small)
-    targets = targets_of(small, recipe)
-    work = _Work(source, small, recipe, values, targets, shelf, progress)
+    recorded = source.graph(SMALL)
+    values_of(source).check(recorded)
+    targets = targets_of(recorded, recipe)
     if recipe.rotation is not None:
-        rotate(small, recipe.rotation, values)
+        rotate(recorded, recipe.rotation, values)
+    small = plain_graph(recorded, recipe)
+    work = _Work(source, small, recipe, values, targets, shelf, progress)
     pairs = pairs_of(small, recipe, targets)
     Mover(pairs, targets, values, recipe.storage, shelf).run(work.lockstep, progress)
     work.find()
     return Compressed(source, recipe, values, targets, shelf)
+
+
+def plain_graph(graph: Graph, recipe: Recipe) -> Graph:
+    """Return a graph in FP32, with the rotations that a recipe leaves to the chip."""
+    return annotate(graph, FP32.model_copy(update={"rotation": recipe.rotation}))
 
 
 @dataclass
@@ -171,7 +177,7 @@ class _Work:
             self.tokens = windows(Encoder(values_of(self.source).folder, rows), wanted)
         size = next(n for n in range(BATCH, 0, -1) if wanted.samples % n == 0)
         asked = GraphRequest("prefill", size, wanted.seq_len, logits="all")
-        graph = annotate(self.source.graph(asked), FP32)
+        graph = plain_graph(self.source.graph(asked), self.recipe)
         batches = [self.tokens[i : i + size] for i in range(0, wanted.samples, size)]
         return Lockstep(graph, Working(self.values), batches, last)
 
@@ -183,11 +189,12 @@ class _Work:
             target = by_op.get(op.name)
             if target is None:
                 continue
+            source = op.inputs[0]
             part = self.shelf.get(_key(target))
             if part is None:
-                if calibrated(target.rule) and name != op.inputs[0]:
+                if calibrated(target.rule) and name != source:
                     moment = None  # one of them at a time
-                    name = op.inputs[0]
+                    name = source
                     moment = Moment(second_moment(steps.rows(name)))
                 part = self._put(target, moment if calibrated(target.rule) else None)
             made = Grid(target.rule.weight).unpacked(part).numbers

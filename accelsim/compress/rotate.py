@@ -30,6 +30,10 @@ def rotate(graph: Graph, wanted: Wanted, values: EditedValues) -> None:
         _Residual(graph).rotate(values, wanted.seed)
     if wanted.heads:
         rotate_heads(graph, values, wanted.seed)
+    for op in graph.ops:
+        if is_product(graph, op) and wanted.is_online(op.name):
+            rotation = Rotation.plain(graph.tensors[op.inputs[0]].shape[-1])
+            values.add(op.inputs[1], Rotate(_input_axis(op), rotation))
 
 
 def _input_axis(op: Op) -> int:

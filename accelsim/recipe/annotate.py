@@ -39,15 +39,16 @@ def compressed(graph: Graph, recipe: Recipe) -> Graph:
 def _check_patterns(graph: Graph, recipe: Recipe) -> None:
     """Refuse patterns that match nothing: a misspelt one would silently compress nothing."""
     names = [op.name for op in graph.ops if op.kind in ("matmul", "grouped_matmul", "conv2d")]
-    for number, rule in enumerate(recipe.rules):
-        for pattern in rule.names:
-            if pattern != "*" and not any(fnmatchcase(name, pattern) for name in names):
-                close = _near(pattern, names)
-                near = f"; near misses: {', '.join(close)}" if close else ""
-                raise RecipeError(
-                    f"recipe {recipe.name}: rules.{number}.names: {pattern!r} matches no op of "
-                    f"{graph.name}{near}"
-                )
+    patterns = [(f"rules.{n}.names", p) for n, rule in enumerate(recipe.rules) for p in rule.names]
+    if recipe.rotation is not None:
+        patterns += [("rotation.online", pattern) for pattern in recipe.rotation.online]
+    for where, pattern in patterns:
+        if pattern != "*" and not any(fnmatchcase(name, pattern) for name in names):
+            close = _near(pattern, names)
+            near = f"; near misses: {', '.join(close)}" if close else ""
+            raise RecipeError(
+                f"recipe {recipe.name}: {where}: {pattern!r} matches no op of {graph.name}{near}"
+            )
 
 
 def _near(pattern: str, names: Sequence[str]) -> list[str]:
@@ -106,6 +107,7 @@ class _Annotator:
 
     def run(self) -> Graph:
         for op in self.graph.ops:
+            op = self._rotate(op)
             rule = self.recipe.rule_for(op.kind, op.name)
             if rule is None or not self._has_weight(op):
                 self.ops.append(op)
@@ -115,6 +117,17 @@ class _Annotator:
 
     def _has_weight(self, op: Op) -> bool:
         return len(op.inputs) > 1 and self.tensors[op.inputs[1]].role == "weight"
+
+    def _rotate(self, op: Op) -> Op:
+        """Return a product with its input rotated at run time, if the recipe says so."""
+        wanted = self.recipe.rotation
+        if op.kind != "matmul" or wanted is None or not wanted.is_online(op.name):
+            return op
+        source = self.tensors[op.inputs[0]]
+        made = replace(source, name=f"{source.name}.hadamard", role="activation")
+        if made.name not in self.tensors:
+            self.ops.append(Op(made.name, "hadamard", (source.name,), (self._add(made),)))
+        return replace(op, inputs=(made.name, *op.inputs[1:]))
 
     def _compress(self, op: Op, rule: Rule) -> None:
         source = self._quantize(op.inputs[0], rule.activation)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -129,21 +130,28 @@ class Calibration(Part):
 
 
 class Rotation(Part):
-    """Hadamard rotations that are folded into the weights, so that they cost nothing on the chip.
+    """Hadamard rotations. What is folded into the weights costs nothing on the chip.
 
     Attributes:
         residual: rotate the residual stream; the weights of RMS norms are folded into their
             readers first.
         heads: rotate values head by head, between the products of values and of outputs.
+        online: patterns of products whose inputs the chip rotates at run time, one op each; their
+            weights are rotated back beforehand.
         seed: of the random signs.
     """
 
     residual: bool = True
     heads: bool = True
+    online: tuple[str, ...] = ()
     seed: int = Field(default=0, ge=0)
+
+    def is_online(self, name: str) -> bool:
+        """Whether the input of a product is rotated at run time."""
+        return any(fnmatchcase(name, pattern) for pattern in self.online)
 
     @model_validator(mode="after")
     def _something(self) -> Rotation:
-        if not (self.residual or self.heads):
-            raise ValueError("a rotation of nothing: residual or heads must be true")
+        if not (self.residual or self.heads or self.online):
+            raise ValueError("a rotation of nothing: say residual, heads or online")
         return self

@@ -28,6 +28,7 @@ _MODULES = {
     "codec_packing": ("pack_codes", "unpack_codes"),
     "conventions": ("library_cast",),
     "conv": ("conv2d_int8", "conv2d_sums"),
+    "hadamard": ("hadamard_base",),
     "integer": (
         "PackedInt4", "PackedInt8", "matmul_int4", "matmul_int8", "pack_int4", "unpack_int4",
     ),

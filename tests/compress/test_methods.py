@@ -253,7 +253,7 @@ def test_hadamard_matrices_are_orthogonal(size: int) -> None:
 
 
 def test_an_order_without_a_matrix_is_refused() -> None:
-    with pytest.raises(RecipeError, match="order 6 "):
+    with pytest.raises(RecipeError, match="rotation of 6 values"):
         Rotation.drawn(6, 0)
 
 

@@ -19,11 +19,15 @@ from accelsim.compress.shelf import FolderShelf, MemoryShelf
 from accelsim.errors import CheckpointError, InputError, OutputError, RecipeError
 from accelsim.evaluate.model import FP32, RunningModel
 from accelsim.graph.model import ModelSource
+from accelsim.graph.ops import vector_work
+from accelsim.graph.request import GraphRequest
 from accelsim.graph.zoo import load
+from accelsim.recipe.annotate import annotate
 from accelsim.recipe.methods import Calibration, Rotation
 from accelsim.recipe.schema import ActivationFormat, Recipe, Rule, WeightFormat
 from accelsim.sim.interpret import StoredModel
 from accelsim.sim.numerics import numerics_of, reference
+from accelsim.sim.simulate import Simulator
 from accelsim.spec.load import load_arch
 from tests.tiny import encoder, tokens_of, values
 
@@ -240,6 +244,27 @@ def test_rotations_leave_the_function_as_it_is() -> None:
     assert divergence(truth(), found) < 1e-9
     norm = made.values.read("model.layers.0.input_layernorm.weight")
     np.testing.assert_array_equal(norm, 1)
+
+
+def test_a_rotation_at_run_time_is_an_op_of_the_graph() -> None:
+    turned = Rotation(residual=False, heads=False, online=("*down_proj*",))
+    made = compressed(recipe(INT8, "int8", "awq", rotation=turned))
+    plain = FP32.model_copy(update={"rotation": turned})
+    model = RunningModel(made.source, StoredModel(made.values), plain, reference())
+    found = model.logits(tokens_of(4, 64)).astype(np.float64)
+    assert divergence(truth(), found) < 1e-9
+    assert loss(made) < 0.01
+    graph = annotate(load("tiny").graph(GraphRequest("prefill", 1, 16)), made.recipe)
+    turns = [op for op in graph.ops if op.kind == "hadamard"]
+    assert len(turns) == 4
+    # 384 is 32 times Paley's 12: five butterflies and eleven sums.
+    assert vector_work(graph, turns[0]) == {"add": 16 * 16 * 384, "mul": 16 * 384}
+    run = Simulator(load_arch("edge_npu"), "analytical").run(graph, "test")
+    names = [name for row in run.layers for name in (row.name, *row.fused)]
+    assert turns[0].name in names
+    missing = Rotation(online=("*dwn_proj*",))
+    with pytest.raises(RecipeError, match=r"rotation.online: .*near misses: .*down_proj"):
+        compressed(recipe(INT8, "int8", rotation=missing))
 
 
 def test_rotation_recovers_from_planted_outliers() -> None:

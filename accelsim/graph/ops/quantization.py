@@ -27,6 +27,15 @@ def _rescale(ins: Tensors, outs: Tensors, attrs: Attrs) -> Mapping[str, int]:
     return {name: n * outs[0].numel for name, n in RESCALE.items()}
 
 
+def _hadamard(ins: Tensors, outs: Tensors, attrs: Attrs) -> Mapping[str, int]:
+    """Butterflies, then the sums of a matrix four times the odd part of the order; one product."""
+    size = ins[0].shape[-1]
+    odd = size // (size & -size)
+    rest = 1 if odd == 1 else 4 * odd
+    added = max(0, (size // rest).bit_length() - 1) + rest - 1
+    return {"add": added * ins[0].numel, "mul": ins[0].numel}
+
+
 def _check_same(ins: Tensors, outs: Tensors, attrs: Attrs) -> str | None:
     return None if ins[0].numel == outs[0].numel else "input and output differ in size"
 
@@ -57,6 +66,16 @@ OPS.add(
         "vector",
         "accumulators or codes times their scales",
         vector_work=_rescale,
+        check=_check_same,
+    ),
+)
+OPS.add(
+    "hadamard",
+    OpKind(
+        "hadamard",
+        "vector",
+        "x H / sqrt(n) along the last axis of length n, H a Hadamard matrix",
+        vector_work=_hadamard,
         check=_check_same,
     ),
 )

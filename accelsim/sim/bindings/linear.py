@@ -11,6 +11,7 @@ from accelsim.errors import InputError
 from accelsim.sim.bindings.sums import coded_sums, plain_sums, sums_of_numbers
 from accelsim.sim.bindings.values import Array, Call, Coded, Float32, Sums, Value
 from accelsim.sim.bindings.weights import StoredWeight
+from accelsim_kernels.hadamard import hadamard
 from accelsim_kernels.quantize import absmax, quantize, rescale, scales
 from accelsim_kernels.rounding import round_to
 
@@ -94,10 +95,20 @@ def rescale_sums(call: Call) -> Sequence[Value]:
     return [out.reshape(call.outputs[0].shape)]
 
 
+def rotate_rows(call: Call) -> Sequence[Value]:
+    """Rows times a Hadamard matrix, in FP32, rounded once."""
+    try:
+        found = hadamard(_rows(call.array(0).astype(np.float32, copy=False)))
+    except ValueError as error:
+        raise InputError(f"{call.op.name}: {error}") from None
+    return [round_to(found, call.format).reshape(call.outputs[0].shape)]
+
+
 LINEAR: dict[str, Callable[[Call], Sequence[Value]]] = {
     "matmul": matmul,
     "batched_matmul": batched_matmul,
     "absmax": absmax_scale,
     "quantize": quantize_rows,
     "rescale": rescale_sums,
+    "hadamard": rotate_rows,
 }
