@@ -26,6 +26,7 @@ from accelsim.graph.record_call import Draft, tensors_in
 from accelsim.graph.record_mode import Recorder
 from accelsim.recipe.annotate import compressed
 from accelsim.recipe.schema import Recipe
+from accelsim.sim.bindings.linear import as_coded
 from accelsim.sim.interpret import Interpreter, StoredModel
 from accelsim.sim.numerics import ChipNumerics
 
@@ -133,6 +134,14 @@ class LiveModel(Recorder):
         for tensor, name in zip(made, op.outputs, strict=True):
             tensor.copy_(torch.from_numpy(np.ascontiguousarray(answers[name])))
 
+    def kept(self, tensor: torch.Tensor) -> torch.Tensor:
+        """Return new keys or values as the cache keeps them."""
+        wanted = self.recipe.kv_cache
+        if wanted is None:
+            return tensor
+        numbers = as_coded(_array(tensor), wanted.format, wanted.scale_format)
+        return torch.from_numpy(numbers).to(tensor.dtype)
+
     def begin(self) -> None:
         """Forget the ops of the call before: names count from the beginning of a call."""
         self.ops, self.tensors = [], {}
@@ -188,7 +197,8 @@ def _caches(live: LiveModel) -> Iterator[None]:
     ) -> Any:
         old = (layer.keys, layer.values) if layer.is_initialized else (None, None)
         with live.paused():
-            whole = original(layer, keys, values, *rest, **more)
+            kept = [live.kept(tensor) for tensor in (keys, values)]
+            whole = original(layer, *kept, *rest, **more)
         named = zip(("key", "value"), (keys, values), old, whole, strict=True)
         for what, new, before, after in named:
             past = () if before is None or not before.numel() else (before,)

@@ -32,7 +32,7 @@ def attention_vector(workload: AttentionWorkload, machine: Machine) -> Ints:
     found[core.T_DEPTH], found[core.T_VALUE_DEPTH] = workload.depth, workload.value_depth
     found[core.T_CAUSAL], found[core.T_WINDOW] = workload.causal, workload.window
     found[core.T_Q_BITS] = found[core.T_P_BITS] = FORMAT_BITS[workload.q_format]
-    found[core.T_K_BITS] = FORMAT_BITS[workload.k_format]
+    found[core.T_K_BITS] = FORMAT_BITS[workload.kept_format or workload.k_format]
     found[core.T_O_BITS], found[core.T_X_BITS] = workload.o_bits, workload.x_bits
     found[core.T_MASK_BITS], found[core.T_MASK_PLANES] = workload.mask_bits, workload.mask_planes
     found[core.T_X_HERE_BITS] = workload.resident.x_bits

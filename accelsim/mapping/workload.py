@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from accelsim.graph.ir import FORMAT_BITS, Graph, Op, Tensor
 from accelsim.graph.ops import kind_of, vector_work
-from accelsim.graph.ops.attention import SCORE_WORK, SOFTCAP_WORK
+from accelsim.graph.ops.attention import SCORE_WORK, SOFTCAP_WORK, widening
 from accelsim.mapping.fuse import Group
 from accelsim.spec.compute import ConversionSpec
 
@@ -83,7 +83,8 @@ class AttentionWorkload:
 
     A causal query sees its own and earlier keys, of which ``window`` (0: all) the last. ``units``
     are pairs of sequence and key head, each with ``group`` query heads;
-    ``mask_planes`` sequences, or heads of them, have a mask of their own.
+    ``mask_planes`` sequences, or heads of them, have a mask of their own. Keys and values are
+    multiplied in ``k_format`` and lie in ``kept_format``; empty: in the same.
     """
 
     units: int
@@ -103,6 +104,7 @@ class AttentionWorkload:
     score_work: Work
     output_work: Work
     resident: Resident = NOTHING
+    kept_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,14 +222,21 @@ def _attention(graph: Graph, group: Group, where: ConversionSpec) -> AttentionWo
         causal=bool(op.attrs.get("causal", False)),
         window=int(op.attrs.get("window", 0)),
         q_format=q.format,
-        k_format=k.format,
+        k_format=str(op.attrs.get("widened", k.format)),
+        kept_format=k.format,
         o_bits=sum(group.writes.values()),
-        x_bits=sum(group.late_reads.values()),
+        x_bits=sum(group.late_reads.values()) + k.metadata_bits + v.metadata_bits,
         mask_bits=sum(group.reads.get(t.name, 0) for t in mask),
         mask_planes=max([math.prod(t.shape[:-2]) for t in mask], default=1),
         score_work=tuple(sorted((name, n * scores) for name, n in per_score.items())),
-        output_work=_merge(_work(graph, group.ops[1:], where), (("mul", graph.outs(op)[0].numel),)),
+        output_work=_merge(_work(graph, group.ops[1:], where), _beside_scores(graph, op)),
     )
+
+
+def _beside_scores(graph: Graph, op: Op) -> Work:
+    """Work of attention that no score asks for: outputs, and codes that become numbers."""
+    more = widening(graph.ins(op), op.attrs)
+    return _merge((("mul", graph.outs(op)[0].numel),), tuple(more.items()))
 
 
 def _merge(first: Work, second: Work) -> Work:

@@ -25,6 +25,7 @@ def annotate(graph: Graph, recipe: Recipe) -> Graph:
         GraphError: the result does not verify.
     """
     _check_patterns(graph, recipe)
+    _check_cache(graph, recipe)
     return verify(compressed(replace(graph, tensors=stored(graph, recipe.storage)), recipe))
 
 
@@ -49,6 +50,22 @@ def _check_patterns(graph: Graph, recipe: Recipe) -> None:
             raise RecipeError(
                 f"recipe {recipe.name}: {where}: {pattern!r} matches no op of {graph.name}{near}"
             )
+
+
+def _check_cache(graph: Graph, recipe: Recipe) -> None:
+    """Refuse a format of a cache that there is not, or that something else than attention reads."""
+    if recipe.kv_cache is None:
+        return
+    caches = [op for op in graph.ops if op.kind == "kv_append"]
+    if not caches:
+        raise RecipeError(f"recipe {recipe.name}: kv_cache: {graph.name} keeps no cache")
+    for op in caches:
+        for reader in (graph.ops[i] for i in graph.consumers[op.outputs[0]]):
+            if reader.kind != "attention":
+                raise RecipeError(
+                    f"recipe {recipe.name}: kv_cache: {reader.name} ({reader.kind}) reads the "
+                    "cache that attention alone can read in codes"
+                )
 
 
 def _near(pattern: str, names: Sequence[str]) -> list[str]:
@@ -107,7 +124,7 @@ class _Annotator:
 
     def run(self) -> Graph:
         for op in self.graph.ops:
-            op = self._rotate(op)
+            op = self._cached(self._rotate(op))
             rule = self.recipe.rule_for(op.kind, op.name)
             if rule is None or not self._has_weight(op):
                 self.ops.append(op)
@@ -117,6 +134,25 @@ class _Annotator:
 
     def _has_weight(self, op: Op) -> bool:
         return len(op.inputs) > 1 and self.tensors[op.inputs[1]].role == "weight"
+
+    def _cached(self, op: Op) -> Op:
+        """Return an append of codes, or attention that reads them; other ops as they are."""
+        wanted = self.recipe.kv_cache
+        if wanted is None or op.kind not in ("kv_append", "attention"):
+            return op
+        if op.kind == "attention":
+            kept = self.tensors[op.inputs[1]].format
+            if kept in FLOATS:
+                return op
+            # Codes become numbers on their way into the array.
+            return replace(op, attrs={**op.attrs, "widened": self.tensors[op.inputs[0]].format})
+        coded = ActivationFormat(format=wanted.format, scale_format=wanted.scale_format)
+        new = self._quantize(op.inputs[0], coded)
+        for name in (*op.inputs[1:], *op.outputs):
+            cache = self.tensors[name]
+            bits = math.prod(cache.shape[:-1]) * FORMAT_BITS[wanted.scale_format]
+            self._add(replace(cache, format=wanted.format, metadata_bits=bits))
+        return replace(op, inputs=(new, *op.inputs[1:]))
 
     def _rotate(self, op: Op) -> Op:
         """Return a product with its input rotated at run time, if the recipe says so."""

@@ -113,6 +113,13 @@ class ActivationFormat(Part):
     scale_format: FormatName = "fp32"
 
 
+class CacheFormat(Part):
+    """How keys and values are kept: one scale per token and head, found when they are appended."""
+
+    format: Literal["int8", "int4", "fp8_e4m3", "fp8_e5m2"]
+    scale_format: Literal["fp32", "fp16", "bf16"] = "fp16"
+
+
 class Rule(Part):
     """Formats of the ops that match; the first rule that matches an op decides.
 
@@ -181,7 +188,7 @@ class Recipe(Part):
     """How a model is compressed.
 
     ``storage`` is the format of the residual stream and of every tensor that no rule covers,
-    attention and the key-value cache included.
+    attention included, and the key-value cache where ``kv_cache`` says nothing else.
     """
 
     schema_version: Literal[1]
@@ -190,6 +197,7 @@ class Recipe(Part):
     storage: Literal["bf16", "fp16", "fp32"] = "bf16"
     calibration: Calibration = Calibration()
     rotation: Rotation | None = None
+    kv_cache: CacheFormat | None = None
     rules: tuple[Rule, ...] = ()
 
     @model_validator(mode="after")

@@ -158,7 +158,9 @@ class Interpreter:
                     f"{self.graph.name}: input {name!r} is {list(given.shape)}, the graph needs "
                     f"{list(tensor.shape)}"
                 )
-            found[name] = stored(given, tensor.format)
+            # A cache in codes travels as the numbers that they stand for.
+            codes = tensor.role == "cache" and tensor.format not in PLAIN
+            found[name] = given if codes else stored(given, tensor.format)
         return found
 
     def _input(self, op: Op, index: int, tensor: Tensor, values: Mapping[str, Any]) -> Any:

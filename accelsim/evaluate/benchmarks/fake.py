@@ -53,7 +53,8 @@ class _Weights:
 
 def can_fake(module: torch.nn.Module, recipe: Recipe) -> bool:
     """Whether a recipe covers nothing but linear modules, in formats that torch can round to."""
-    if recipe.rotation is not None and recipe.rotation.online:
+    turned = recipe.rotation is not None and recipe.rotation.online
+    if turned or recipe.kv_cache is not None:
         return False
     if any(weight.ndim > 2 for weight in module.parameters()):
         return False  # experts in one tensor, or convolutions

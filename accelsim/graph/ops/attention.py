@@ -58,7 +58,17 @@ def _work(ins: Tensors, outs: Tensors, attrs: Attrs) -> Mapping[str, int]:
     if len(ins) > 3:
         work["add"] += scores
     work["mul"] += outs[0].numel * OUTPUT_WORK["mul"]
+    for name, count in widening(ins, attrs).items():
+        work[name] = work.get(name, 0) + count
     return work
+
+
+def widening(ins: Tensors, attrs: Attrs) -> Mapping[str, int]:
+    """Vector work of making numbers of the codes of keys and values, once each."""
+    if "widened" not in attrs:
+        return {}
+    count = ins[1].numel + ins[2].numel
+    return {"convert": count, "mul": count}
 
 
 def _check(ins: Tensors, outs: Tensors, attrs: Attrs) -> str | None:
@@ -80,7 +90,8 @@ OPS.add(
         "softmax(scale q k^T) v with q[B, H, S, D], k and v[B, H_kv, T, D], an optional mask "
         "(a bool shows, with mask_hides it hides; another is added); "
         "causal: query i sees the first T - S + i + 1 keys, of which window (0: all) the "
-        "last; softcap bounds the scores",
+        "last; softcap bounds the scores; codes of keys and values become numbers of the format "
+        "widened, if given",
         gemm=_gemm,
         executed_macs=_executed,
         vector_work=_work,

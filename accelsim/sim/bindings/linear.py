@@ -12,7 +12,7 @@ from accelsim.sim.bindings.sums import coded_sums, plain_sums, sums_of_numbers
 from accelsim.sim.bindings.values import Array, Call, Coded, Float32, Sums, Value
 from accelsim.sim.bindings.weights import StoredWeight
 from accelsim_kernels.hadamard import hadamard
-from accelsim_kernels.quantize import absmax, quantize, rescale, scales
+from accelsim_kernels.quantize import absmax, dequantize, quantize, rescale, scales
 from accelsim_kernels.rounding import round_to
 
 
@@ -86,6 +86,13 @@ def quantize_rows(call: Call) -> Sequence[Value]:
     x, row_scales = call.array(0), np.asarray(call.values[1], np.float32).reshape(-1)
     codes = quantize(_rows(x), row_scales, call.format)
     return [Coded(codes, row_scales, call.format, x.shape)]
+
+
+def as_coded(x: Float32, fmt: str, scale_format: str) -> Float32:
+    """Return the numbers that codes of x stand for, one scale per row of the last axis."""
+    rows = _rows(x)
+    row_scales = scales(absmax(rows), fmt, scale_format)
+    return dequantize(quantize(rows, row_scales, fmt), row_scales, fmt).reshape(x.shape)
 
 
 def rescale_sums(call: Call) -> Sequence[Value]:

@@ -12,7 +12,7 @@ from accelsim.sim.bindings.values import Array, Call, Value
 from accelsim_kernels.attention import attention as attend
 from accelsim_kernels.nonlinear import softmax as row_softmax
 from accelsim_kernels.normalize import layer_norm, rms_norm, row_sum
-from accelsim_kernels.rounding import PLAIN
+from accelsim_kernels.rounding import PLAIN, round_to
 
 
 def norm(call: Call) -> Sequence[Value]:
@@ -43,6 +43,8 @@ def attention(call: Call) -> Sequence[Value]:
     """``softmax(scale q k^T) v``, whole, in the chip's arithmetic of attention."""
     attrs = call.op.attrs
     q, k, v = (np.ascontiguousarray(call.array(i), dtype=np.float32) for i in range(3))
+    if "widened" in attrs:
+        k, v = (round_to(x, str(attrs["widened"])) for x in (k, v))
     mask = call.array(3) if len(call.values) > 3 else None
     if mask is not None and attrs.get("mask_hides"):
         mask = ~mask.astype(np.bool_)
