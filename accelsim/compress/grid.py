@@ -39,7 +39,7 @@ class Coded:
         group: the run of K that shares a scale; 0: the whole row.
         scale_format: of the scales.
         sparsity: ``dense``, ``2:4`` or ``4:8``.
-        whole_scale: what all scales of NVFP4 are divided by; None in other formats.
+        tensor_scale: of NVFP4, the number above the scales of blocks; None in other formats.
     """
 
     format: str
@@ -49,7 +49,7 @@ class Coded:
     group: int = 0
     scale_format: str = "fp32"
     sparsity: str = "dense"
-    whole_scale: np.float32 | None = None
+    tensor_scale: np.float32 | None = None
 
     @property
     def plain(self) -> bool:
@@ -63,7 +63,7 @@ class Coded:
             return None
         return CodedWeight(
             self.format, self.codes, self.scales, self.scale_format, self.group,
-            global_scale=self.whole_scale,
+            global_scale=divisor(self.tensor_scale),
         )  # fmt: skip
 
     @property
@@ -72,9 +72,9 @@ class Coded:
         if self.plain:
             return {"numbers": self.numbers}
         found = {"codes": self.codes, "scales": self.scales}
-        return (
-            found if self.whole_scale is None else {**found, "whole": np.array([self.whole_scale])}
-        )
+        if self.tensor_scale is not None:
+            found["tensor_scale"] = np.array([self.tensor_scale], np.float32)
+        return found
 
 
 @dataclass(frozen=True)
@@ -83,18 +83,23 @@ class Grid:
 
     Attributes:
         wanted: the format, as a recipe spells it.
-        whole_scale: what all scales of NVFP4 are divided by, as compressed-tensors has it.
+        tensor_scale: of NVFP4, the number above the scales of blocks.
     """
 
     wanted: WeightFormat
-    whole_scale: np.float32 | None = None
+    tensor_scale: np.float32 | None = None
+
+    @property
+    def whole_scale(self) -> np.float32 | None:
+        """What all scales of NVFP4 are divided by."""
+        return divisor(self.tensor_scale)
 
     @classmethod
     def of(cls, wanted: WeightFormat, w: Float32) -> Grid:
         """Return the grid of a weight: NVFP4 has one number of the whole tensor."""
         if wanted.scale_format != "ue4m3":
             return cls(wanted)
-        return cls(wanted, np.float32(1.0) / np.float32(tensor_scale(w)))
+        return cls(wanted, np.float32(tensor_scale(w)))
 
     @property
     def plain(self) -> bool:
@@ -119,7 +124,7 @@ class Grid:
             return scales(largest, self.wanted.format, self.wanted.scale_format)
         found = quantize_blocks(
             largest[:, None], self._block, self.wanted.scale_rule, block=1,
-            tensor_scale=1.0 if self.whole_scale is None else float(1 / self.whole_scale),
+            tensor_scale=1.0 if self.tensor_scale is None else float(self.tensor_scale),
         )  # fmt: skip
         numbers: Float32 = decode(found.scales[:, 0], self.wanted.scale_format)
         return numbers
@@ -140,7 +145,8 @@ class Grid:
         """Return the numbers of codes ``[n, c]``."""
         if not self._block:
             return dequantize(codes, scale, self.wanted.format)
-        factors = scale if self.whole_scale is None else scale / self.whole_scale
+        whole = self.whole_scale
+        factors = scale if whole is None else scale / whole
         numbers: Float32 = decode(codes, self.wanted.format) * factors[:, None]
         return numbers
 
@@ -167,7 +173,7 @@ class Grid:
         ]
         return Coded(
             wanted.format, np.ascontiguousarray(np.concatenate(parts, axis=1)), scales, numbers,
-            wanted.group, wanted.scale_format, wanted.sparsity, self.whole_scale,
+            wanted.group, wanted.scale_format, wanted.sparsity, self.tensor_scale,
         )  # fmt: skip
 
     def unpacked(self, part: Mapping[str, Array]) -> Coded:
@@ -176,16 +182,23 @@ class Grid:
             nothing = np.empty((0, 0), np.float32)
             return self.coded(part["numbers"], nothing)
         codes, scales, wanted = part["codes"], part["scales"], self.wanted
-        if "whole" in part:
-            return Grid(wanted, part["whole"][0]).unpacked({"codes": codes, "scales": scales})
+        if "tensor_scale" in part:
+            return Grid(wanted, part["tensor_scale"][0]).unpacked(
+                {"codes": codes, "scales": scales}
+            )
         parts = [
             self.decode(np.ascontiguousarray(codes[:, one]), np.ascontiguousarray(scales[:, i]))
             for i, one in enumerate(self.groups(codes.shape[1]))
         ]
         return Coded(
             wanted.format, codes, scales, np.ascontiguousarray(np.concatenate(parts, axis=1)),
-            wanted.group, wanted.scale_format, wanted.sparsity, self.whole_scale,
+            wanted.group, wanted.scale_format, wanted.sparsity, self.tensor_scale,
         )  # fmt: skip
+
+
+def divisor(tensor_scale: np.float32 | None) -> np.float32 | None:
+    """Return what compressed-tensors divides the scales of NVFP4 by."""
+    return None if tensor_scale is None else np.float32(1.0) / tensor_scale
 
 
 def whole_range(grid: Grid, rows: Float32) -> Float32:

@@ -19,6 +19,7 @@ from accelsim.evaluate.truth import Truth
 from accelsim.graph.request import GraphRequest
 from accelsim.ids import content_id
 from accelsim.recipe.schema import Recipe
+from accelsim.recipe.stored import check_compressed
 from accelsim.sim.numerics import MODES, Mode, numerics_of
 from accelsim.sim.result import LayerError, LayerResult, SimResult
 from accelsim.spec.arch import ArchSpec
@@ -88,9 +89,11 @@ def measure(
 
     Raises:
         InputError: an op without a kernel.
+        RecipeError: methods that were not applied to the model.
         CheckpointError: weights that are not finite.
         RunError: an op left the range of its format.
     """
+    check_compressed(truth.source, recipe)
     mode = wanted.mode
     bench = _Bench(truth, recipe, arch, mode)
     compared = bench.text(request, progress)

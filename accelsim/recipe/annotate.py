@@ -179,6 +179,8 @@ class _Annotator:
         }
         if rule.weight.sparsity not in ("dense", "2:4"):
             scales["sparsity"] = rule.weight.sparsity  # a density of one half means 2:4
+        if rule.weight.scale_rule:
+            scales["scale_rule"] = rule.weight.scale_rule
         if rule.activation.format in FLOATS:
             # Codes become numbers on their way into the array: products and sums are plain.
             scales["widened"] = self.tensors[source].format

@@ -57,6 +57,27 @@ def stored_recipe(source: object) -> Recipe | None:
     )
 
 
+def check_compressed(source: object, recipe: Recipe) -> None:
+    """Refuse values of a recipe whose methods nobody has applied: they would be those of another.
+
+    Args:
+        source: the model.
+        recipe: what its values are asked in.
+
+    Raises:
+        RecipeError: the recipe changes weights, and the model's checkpoint is as it was.
+    """
+    names: list[str] = [step.name for rule in recipe.rules for step in rule.method]
+    if recipe.rotation is not None:
+        names.insert(0, "rotation")
+    asked = sorted({name for name in names if name not in ("rtn", "magnitude")})
+    if asked and stored_recipe(source) is None:
+        raise RecipeError(
+            f"recipe {recipe.name}: {', '.join(asked)} changes weights, and this model's are as "
+            "they were; apply it with accelsim compress, and give the folder that it writes"
+        )
+
+
 def recipe_for(source: ModelSource | object, recipe: str | Recipe | None) -> str | Recipe:
     """Return a recipe that was asked for, else the checkpoint's own, else the plain one."""
     return recipe or stored_recipe(source) or "bf16"

@@ -48,7 +48,7 @@ class StoredModel:
 
     def product(self, op: Op, tensor: Tensor) -> StoredWeight:
         """Return the weight of a product as its op wants it."""
-        how = ("group", "scale_format", "weight_is_kn", "widened")
+        how = ("group", "scale_format", "scale_rule", "sparsity", "weight_is_kn", "widened")
         key = (tensor.name, tensor.format, tensor.density, *(op.attrs.get(name) for name in how))
         if key not in self._products:
             self._products[key] = self._stored(op, tensor)

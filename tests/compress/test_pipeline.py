@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from accelsim.api import simulate
 from accelsim.compress.calibration import windows
 from accelsim.compress.edits import EditedValues, Scale
 from accelsim.compress.folder import compress_into, partial_of
@@ -23,6 +24,7 @@ from accelsim.graph.ops import vector_work
 from accelsim.graph.request import GraphRequest
 from accelsim.graph.zoo import load
 from accelsim.recipe.annotate import annotate
+from accelsim.recipe.load import load_recipe
 from accelsim.recipe.methods import Calibration, Rotation
 from accelsim.recipe.schema import ActivationFormat, Recipe, Rule, WeightFormat
 from accelsim.sim.interpret import StoredModel
@@ -273,3 +275,17 @@ def test_rotation_recovers_from_planted_outliers() -> None:
         lost = loss(compressed(recipe(weight, activation), source))
         kept = loss(compressed(recipe(weight, activation, rotation=Rotation()), source))
         assert kept < 0.05 * lost
+
+
+@pytest.mark.parametrize("name", ["w4a16_mxfp4", "w4a16_nvfp4"])
+def test_blocks_of_a_plain_checkpoint_are_those_of_rtn(name: str) -> None:
+    wanted = load_recipe(name).model_copy(update={"calibration": SMALL})
+    chip = numerics_of(load_arch("edge_npu"), ideal=True)
+    plain = RunningModel(load("tiny"), StoredModel(values()), wanted, chip)
+    tokens = tokens_of(2, 32)
+    np.testing.assert_array_equal(logits(compressed(wanted), tokens), plain.logits(tokens))
+
+
+def test_values_of_methods_need_a_compressed_checkpoint() -> None:
+    with pytest.raises(RecipeError, match="gptq changes weights, and this model's are as they"):
+        simulate("edge_npu", "tiny", "w4a8_int4_g32_gptq", numerics="fast", problems=1)

@@ -12,7 +12,10 @@ from accelsim.errors import RecipeError, UnknownNameError
 from accelsim.recipe.load import load_recipe, shipped
 from accelsim.recipe.schema import WeightFormat
 
-SHIPPED = ("bf16", "fp8_e4m3", "w4a4_int4_g32", "w4a8_int4_g32", "w8a8_2to4", "w8a8_int8")
+SHIPPED = (
+    "bf16", "fp8_e4m3", "w4a16_mxfp4", "w4a16_nvfp4", "w4a4_int4_g32", "w4a4_int4_g32_rotated",
+    "w4a8_int4_g32", "w4a8_int4_g32_gptq", "w8a8_2to4", "w8a8_int8", "w8a8_int8_smoothquant",
+)  # fmt: skip
 
 
 def test_shipped_recipes_are_named_after_their_files() -> None:

@@ -10,7 +10,7 @@ from accelsim.graph.source import open_model
 from accelsim.graph.values import ModelValues
 from accelsim.recipe.load import load_recipe
 from accelsim.recipe.schema import Recipe
-from accelsim.recipe.stored import recipe_for
+from accelsim.recipe.stored import check_compressed, recipe_for
 
 #: The attribute of a torch model that holds where its codes come from.
 CODES = "accelsim_codes"
@@ -63,4 +63,7 @@ def recipe_of(model: str, recipe: str | Recipe | None) -> Recipe:
     """
     if recipe is None and Path(model).expanduser().is_dir():
         recipe = recipe_for(open_model(model), None)
-    return recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "bf16")
+    found = recipe if isinstance(recipe, Recipe) else load_recipe(recipe or "bf16")
+    if found.rotation is not None or any(rule.method for rule in found.rules):
+        check_compressed(open_model(model), found)
+    return found

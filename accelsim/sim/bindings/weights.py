@@ -12,7 +12,9 @@ from accelsim.errors import RecipeError
 from accelsim.graph.ir import Op, Tensor
 from accelsim.graph.quantized.coded import CodedWeight
 from accelsim.sim.bindings.codes import bits_of
+from accelsim_kernels.blocks import BLOCK_FORMATS, quantize_blocks, tensor_scale
 from accelsim_kernels.cast import decode_fp8
+from accelsim_kernels.codec import decode
 from accelsim_kernels.integer import PackedInt4, PackedInt8, pack_int4
 from accelsim_kernels.matmul import PackedChain
 from accelsim_kernels.nm import keep_nm
@@ -21,6 +23,11 @@ from accelsim_kernels.rounding import PLAIN, round_to
 from accelsim_kernels.sparse import compress_2to4, decompress_2to4
 
 Float32 = npt.NDArray[np.float32]
+#: Block formats by the format of their scales and of their codes.
+_BLOCK_SCALES = {
+    scale: {row.element: row.name for row in BLOCK_FORMATS.values() if row.scale == scale}
+    for scale in ("e8m0", "ue4m3")
+}
 
 
 @dataclass(frozen=True)
@@ -60,6 +67,8 @@ def store(op: Op, tensor: Tensor, values: Float32) -> StoredWeight:
         plain = round_to(rows, tensor.format)
         codes = bits_of(plain, tensor.format)
         return StoredWeight(tensor.format, PackedChain.of(plain), codes, plain)
+    if str(op.attrs["scale_format"]) in _BLOCK_SCALES:
+        return store_coded(op, tensor, block_codes(op, tensor, rows))
     if tensor.format not in QMAX:
         raise RecipeError(
             f"{op.name}: no kernel makes {tensor.format} codes of plain weights; "
@@ -79,6 +88,29 @@ def store(op: Op, tensor: Tensor, values: Float32) -> StoredWeight:
         return _widened(op, dense)
     packed = _packed(op, tensor, codes, group)
     return StoredWeight(tensor.format, packed, codes, dense, scales, group)
+
+
+def block_codes(op: Op, tensor: Tensor, rows: Float32) -> CodedWeight:
+    """Return the nearest codes of MX or NVFP4 to a weight ``[n, k]``.
+
+    Raises:
+        RecipeError: pruned weights, or codes and scales that are no block format.
+    """
+    fmt, group = tensor.format, int(op.attrs["group"])
+    scale_format, rule = str(op.attrs["scale_format"]), str(op.attrs.get("scale_rule", ""))
+    name = _BLOCK_SCALES[scale_format].get(fmt)
+    if name is None or tensor.density != 1.0:
+        raise RecipeError(
+            f"{op.name}: dense {', '.join(_BLOCK_SCALES[scale_format])} codes have {scale_format} "
+            f"scales, not {fmt} at a density of {tensor.density}"
+        )
+    whole = np.float32(tensor_scale(rows)) if scale_format == "ue4m3" else None
+    made = quantize_blocks(
+        rows, name, rule, block=group, tensor_scale=1.0 if whole is None else float(whole)
+    )
+    numbers = decode(made.scales, scale_format)
+    divisor = None if whole is None else np.float32(1.0) / whole
+    return CodedWeight(fmt, made.codes, numbers, scale_format, group, global_scale=divisor)
 
 
 def store_coded(op: Op, tensor: Tensor, given: CodedWeight) -> StoredWeight:
