@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,21 @@ def test_in_bfloat16_it_is_rounded_once(case: str, tmp_path: Path) -> None:
     for name, content in tensors.items():
         wanted = round_to(expected(content), "bf16")
         assert np.array_equal(found[name].view(np.uint32), wanted.view(np.uint32)), name
+
+
+@pytest.mark.parametrize("case", ["int8_channel", "int4_group"])
+def test_scales_that_its_type_does_not_hold_are_rounded_by_transformers(
+    case: str, tmp_path: Path
+) -> None:
+    """Why docs/checkpoints.md says to load in float32, or to choose scales in bfloat16."""
+    tensors = model(case, storage="bf16")
+    write_checkpoint(tmp_path / "m", tensors.items(), {**LLAMA, "dtype": "bfloat16"})
+    found = decompressed(tmp_path / "m", "auto")
+    for name, content in tensors.items():
+        if isinstance(content, CodedTensor):
+            rounded = replace(content.weight, scales=round_to(content.weight.scales, "bf16"))
+            assert np.array_equal(found[name], round_to(rounded.numbers(), "bf16")), name
+            assert not np.array_equal(found[name], expected(content))
 
 
 def test_formats_side_by_side(tmp_path: Path) -> None:
