@@ -14,7 +14,7 @@ from accelsim.errors import CaptureError, InputError
 from accelsim.graph.checkpoint import Checkpoint, aligned, compare
 from accelsim.graph.family import GraphFamily, fit_family
 from accelsim.graph.ir import Graph
-from accelsim.graph.quantized.view import coded_view
+from accelsim.graph.quantized.view import KEYS, coded_view, quantization_of
 from accelsim.graph.record import record_module
 from accelsim.graph.record_hf import HfModel, build_hf, constants_of, live_hf, record_built
 from accelsim.graph.request import GraphRequest, Kind
@@ -142,11 +142,12 @@ def open_config(config: Path, name: str, folder: Path, weights: Checkpoint | Non
             f"{config}: transformers cannot read it: {reason}; check model_type (code that a "
             "checkpoint brings along is not run)"
         ) from None
-    quantized = _without_quantization(loaded)
+    _without_quantization(loaded)
     model = build_hf(loaded, name)
     if weights is not None:
-        if quantized:
-            weights = coded_view(weights, quantized, str(config))
+        quantization = quantization_of(config)
+        if quantization is not None:
+            weights = coded_view(weights, *quantization)
         module = model.module
         expected = {key: tuple(value.shape) for key, value in module.named_parameters()}
         allowed = {key for key, _ in module.named_parameters(remove_duplicate=False)}
@@ -156,16 +157,12 @@ def open_config(config: Path, name: str, folder: Path, weights: Checkpoint | Non
     return HfSource(model, weights, folder)
 
 
-def _without_quantization(config: Any) -> Any:
+def _without_quantization(config: Any) -> None:
     """Take off the part about codes: the graph is that of the plain model."""
-    found = None
-    for part in {id(one): one for one in (config, config.get_text_config())}.values():
-        for key in ("quantization_config", "compression_config"):
-            if getattr(part, key, None):
-                found = found or getattr(part, key)
+    for part in (config, config.get_text_config()):
+        for key in KEYS:
             if hasattr(part, key):
                 delattr(part, key)
-    return found
 
 
 def open_made(made: Any, name: str) -> HfSource | ModuleSource:

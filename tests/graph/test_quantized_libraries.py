@@ -22,7 +22,7 @@ N, K = 160, 192
 def read(folder: Path, config: dict[str, Any], name: str = "0.weight") -> CodedWeight:
     found = read_checkpoint(folder)
     assert found is not None
-    entry = coded_view(found, config, "config.json")[name]
+    entry = coded_view(found, config, "config.json: quantization_config")[name]
     assert isinstance(entry, CodedEntry)
     assert entry.shape == (N, K)
     return entry.read()

@@ -27,7 +27,7 @@ K, N = 64, 32
 def view(folder: Path, config: dict[str, Any]) -> CodedEntry:
     found = read_checkpoint(folder)
     assert found is not None
-    entry = coded_view(found, config, "config.json")["m.weight"]
+    entry = coded_view(found, config, "config.json: quantization_config")["m.weight"]
     assert isinstance(entry, CodedEntry)
     return entry
 

@@ -82,6 +82,14 @@ def test_a_gptq_folder_is_a_model(tmp_path: Path) -> None:
         assert np.array_equal(source.values.read(name), values), name
     recipe = stored_recipe(source)
     assert recipe is not None and recipe.name == "w_int4_g32"
+    # Older tools wrote the same into a file of its own.
+    (tmp_path / "quantize_config.json").write_text(json.dumps(config.pop("quantization_config")))
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    again: Any = open_model(str(tmp_path))
+    assert stored_recipe(again) == recipe
+    (tmp_path / "quantize_config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"quantize_config.json: cannot be read as JSON"):
+        open_model(str(tmp_path))
     assert (recipe.rules[0].weight.format, recipe.rules[0].activation.format) == ("int4", "bf16")
 
 
@@ -106,6 +114,17 @@ BAD: dict[str, tuple[Callable[[dict[str, Any]], None], dict[str, Any], str]] = {
     "module": (
         drop(f"{Q}.weight_packed", f"{Q}.weight_scale"), {},
         "not of this config: 1 missing: model.layers.0.self_attn.q_proj.weight; 1 not of",
+    ),
+    "input": (
+        nothing, {"config_groups": {"g": {
+            "targets": ["Linear"],
+            "weights": {"num_bits": 4, "type": "int", "strategy": "group", "group_size": 32},
+            "input_activations": {"num_bits": 8, "type": "int", "strategy": "tensor"},
+        }}},
+        f"{Q} is pack-quantized and lacks input_scale",
+    ),
+    "no activations": (
+        put(f"{Q}.input_scale", np.ones(1, np.float32)), {}, f"1 not of the model: {Q}.input_scale"
     ),
     "plain": (drop("model.norm.weight"), {}, "1 missing: model.norm.weight"),
     "extra": (put("x.weight", np.zeros(3, np.float32)), {}, "1 not of the model: x.weight"),

@@ -10,6 +10,7 @@ from typing import Any
 from accelsim.errors import CheckpointError, InputError, UnknownNameError
 from accelsim.graph import zoo
 from accelsim.graph.checkpoint import BUFFERS, read_checkpoint
+from accelsim.graph.quantized.view import quantization_of
 
 #: Any of these is a tokenizer that transformers reads.
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
@@ -101,7 +102,8 @@ def load(folder: ModelFolder, dtype: str) -> tuple[Any, Any]:
     except Exception as error:  # every family of tokenizers raises something else
         raise InputError(f"{folder.path}: its tokenizer cannot be read: {_line(error)}") from None
     kind = dtype if dtype == "auto" else getattr(torch, dtype)
-    model = load_coded(folder.path, kind) if _has_codes(folder) else None
+    coded = quantization_of(folder.path / "config.json") is not None
+    model = load_coded(folder.path, kind) if coded else None
     if model is not None:
         return model.eval(), tokenizer
     try:
@@ -118,10 +120,6 @@ def load(folder: ModelFolder, dtype: str) -> tuple[Any, Any]:
             f"{model.get_input_embeddings().weight.shape[0]}"
         )
     return model.eval(), tokenizer
-
-
-def _has_codes(folder: ModelFolder) -> bool:
-    return b"quantization_config" in (folder.path / "config.json").read_bytes()
 
 
 def _complete(folder: ModelFolder, said: Any) -> None:

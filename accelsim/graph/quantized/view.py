@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from accelsim.graph.checkpoint import Checkpoint, Entry
 from accelsim.graph.quantized import described_compressed, described_others
 from accelsim.graph.quantized.coded import CodedWeight
 from accelsim.graph.quantized.described import Described, Settings
+from accelsim.graph.quantized.layout import Layout
 from accelsim.graph.quantized.layouts import LAYOUTS
 from accelsim.graph.quantized.layouts_torchao import SCALE
 from accelsim.graph.quantized.raw import FORMAT_OF, Raw, numbers, read_raw
@@ -24,6 +26,9 @@ METHODS: Mapping[str, Callable[[Settings], Described]] = {
     "awq": described_others.describe_awq,
     "torchao": described_others.describe_torchao,
 }
+#: Keys of a configuration that speak of codes, and files that do in their place.
+KEYS = ("quantization_config", "compression_config")
+BESIDE = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
 #: Tensors of a module that hold its scales, and that tell how its activations are coded.
 SCALES = ("weight_scale", "scales", SCALE)
 INPUTS = ("input_scale", "input_global_scale", "input_zero_point")
@@ -82,18 +87,47 @@ class CodedEntry(Entry):
         return float(numbers(name, read_raw(name, self.parts["input_scale"])).reshape(-1)[0])
 
 
+def quantization_of(config: Path) -> tuple[Any, str] | None:
+    """Return what a model's configuration says about codes, and where; None: nothing.
+
+    Older checkpoints of GPTQ and AWQ say it in a file of its own beside the configuration.
+
+    Raises:
+        CheckpointError: a file that is no JSON.
+    """
+    whole = _mapping(config)
+    inner = whole.get("text_config")
+    for part in (whole, inner if isinstance(inner, Mapping) else {}):
+        for key in KEYS:
+            if part.get(key):
+                return part[key], f"{config}: {key}"
+    for name, method in BESIDE.items():
+        path = config.with_name(name)
+        if path.is_file():
+            return {"quant_method": method, **_mapping(path)}, str(path)
+    return None
+
+
+def _mapping(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from None
+    return found if isinstance(found, Mapping) else {}
+
+
 def coded_view(checkpoint: Checkpoint, config: Any, where: str) -> Checkpoint:
     """Return a checkpoint with ``module.weight`` for what is kept as codes.
 
     Args:
         checkpoint: what the files hold.
         config: the model's ``quantization_config``.
-        where: the configuration's file, for messages.
+        where: its place, for messages.
 
     Raises:
         CheckpointError: a method or setting that is not read, or tensors that it does not have.
     """
-    settings = Settings(config, f"{where}: quantization_config")
+    settings = Settings(config, where)
     described = METHODS[settings.choice("quant_method", tuple(METHODS))](settings)
     modules: dict[str, dict[str, Entry]] = {}
     for name, entry in checkpoint.items():
@@ -110,7 +144,7 @@ def coded_view(checkpoint: Checkpoint, config: Any, where: str) -> Checkpoint:
             count += 1
     if not count:
         raise CheckpointError(
-            f"{where}: quantization_config says {described.method}, and no tensor of the "
+            f"{where}: says {described.method}, and no tensor of the "
             f"checkpoint is one of its ({', '.join(described.markers)})"
         )
     return found
@@ -121,14 +155,15 @@ def _coded(
 ) -> CodedEntry:
     scheme = described.scheme(module, tensors)
     layout = LAYOUTS[scheme.layout]
-    missing = [local for local in layout.needed if local not in tensors]
+    needed = [*layout.needed, *_inputs(scheme, layout)]
     if not scheme.symmetric and "weight_zero_point" in layout.optional:
-        missing += [name for name in ("weight_zero_point",) if name not in tensors]
+        needed.append("weight_zero_point")
+    missing = [local for local in needed if local not in tensors]
     if missing:
         raise CheckpointError(
             f"{where}: {module} is {scheme.layout} and lacks {', '.join(missing)}"
         )
-    wanted = (*layout.needed, *layout.optional, *INPUTS)
+    wanted = dict.fromkeys((*needed, *layout.optional, *_allowed(scheme)))
     parts = {local: tensors[local] for local in wanted if local in tensors}
     for local, entry in parts.items():
         if len(entry.shape) > 2 or 0 in entry.shape:
@@ -139,6 +174,21 @@ def _coded(
     first, shape = parts[layout.needed[0]], _shape(module, parts, scheme)
     scheme = _simplest(scheme, shape)
     return CodedEntry(first.dtype, shape, first.file, first.offset, module, scheme, parts)
+
+
+def _inputs(scheme: Scheme, layout: Layout) -> tuple[str, ...]:
+    """Tensors that activations need whose scales are known beforehand; torchao names its own."""
+    wanted = scheme.activation
+    if wanted is None or "weight_scale" not in layout.needed:
+        return ()
+    if wanted.scale_format == "ue4m3":
+        return ("input_global_scale",)
+    return ("input_scale",) if wanted.granularity == "tensor" else ()
+
+
+def _allowed(scheme: Scheme) -> tuple[str, ...]:
+    wanted = scheme.activation
+    return ("input_zero_point",) if wanted is not None and wanted.granularity == "tensor" else ()
 
 
 def _shape(module: str, parts: Mapping[str, Entry], scheme: Scheme) -> tuple[int, int]:
