@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import ValidationError
+
 from accelsim.errors import RecipeError
 from accelsim.graph.checkpoint import EXPERTS
 from accelsim.graph.ir import FORMAT_BITS
@@ -100,12 +102,14 @@ def _known(name: str, fmt: str) -> str:
 
 def _weight(name: str, entry: CodedEntry) -> WeightFormat:
     scheme = entry.scheme
-    return WeightFormat(
-        format=_known(name, scheme.format),
-        group=scheme.group,
-        scale_format=_known(name, entry.scale_format),
-        sparsity=scheme.sparsity,
-    )
+    fmt, scale_format = _known(name, scheme.format), _known(name, entry.scale_format)
+    try:
+        return WeightFormat(
+            format=fmt, group=scheme.group, scale_format=scale_format, sparsity=scheme.sparsity
+        )
+    except ValidationError as error:
+        reason = error.errors()[0]["msg"].removeprefix("Value error, ")
+        raise RecipeError(f"{name}: is read, and not simulated: {reason}") from None
 
 
 def _activation(name: str, wanted: ActivationCodes | None) -> ActivationFormat:

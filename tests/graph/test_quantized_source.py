@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -16,8 +17,10 @@ pytest.importorskip("transformers", reason="the torch extra is not installed")
 from accelsim.compress.export.contents import CodedTensor, Content, PlainTensor
 from accelsim.compress.export.write import write_checkpoint
 from accelsim.errors import CheckpointError, RecipeError
-from accelsim.graph.checkpoint import Checkpoint, read_checkpoint
+from accelsim.graph.checkpoint import Checkpoint, Entry, read_checkpoint
 from accelsim.graph.quantized.raw import read_raw
+from accelsim.graph.quantized.scheme import Scheme
+from accelsim.graph.quantized.view import CodedEntry
 from accelsim.graph.source import open_model
 from accelsim.recipe.stored import stored_recipe
 from tests.compress.export_support import LLAMA, config_of, model, shapes
@@ -167,6 +170,16 @@ def test_formats_without_a_chip_say_so(tmp_path: Path) -> None:
     folder = folder_of(tmp_path, "mxfp4")
     with pytest.raises(RecipeError, match="activations in groups of 32 are not simulated"):
         stored_recipe(open_model(str(folder)))
+
+
+def test_groups_that_no_recipe_says_are_refused(tmp_path: Path) -> None:
+    """A configuration may hold what recipes do not: here groups of 8192 along k."""
+    scheme = Scheme("pack-quantized", "int4", 8192)
+    part = Entry("F32", (1, 2), tmp_path / "m.safetensors")
+    entry = CodedEntry("I32", (1, 16384), part.file, 0, "m", scheme, {"weight_scale": part})
+    values = SimpleNamespace(entries={"m.weight": entry}, folder=tmp_path)
+    with pytest.raises(RecipeError, match=r"m.weight: is read, and not simulated: .*4096"):
+        stored_recipe(SimpleNamespace(values=values))
 
 
 def test_the_recipe_that_compress_left_comes_first(tmp_path: Path) -> None:

@@ -209,7 +209,12 @@ def _shape(module: str, parts: Mapping[str, Entry], scheme: Scheme) -> tuple[int
 
 
 def _simplest(scheme: Scheme, shape: tuple[int, int]) -> Scheme:
-    """Call a run of all of k a row, and a block as high as the weight the whole tensor."""
+    """Call a run of all of k a row, and a block as high as the weight the whole tensor.
+
+    MX and NVFP4 keep their blocks, however short a row is.
+    """
+    if scheme.layout.removeprefix("torchao-").startswith(("mx", "nvfp4")):
+        return scheme
     n, k = shape
     group = 0 if scheme.group >= k else scheme.group
     rows = 0 if scheme.rows >= n > 1 else scheme.rows
