@@ -77,6 +77,7 @@ MAY_IMPORT = {
         "accelsim/evaluate/benchmarks/*.py",
         "accelsim/evaluate/live.py",
         "accelsim/compress/*.py",
+        "accelsim/compress/train/*.py",
         "kernels/*/torch_ops.py",
     ),
     "transformers": (
@@ -85,6 +86,7 @@ MAY_IMPORT = {
         "accelsim/evaluate/benchmarks/*.py",
         "accelsim/evaluate/live.py",
         "accelsim/compress/*.py",
+        "accelsim/compress/train/*.py",
     ),
     "matplotlib": (
         "accelsim/report/plots*.py",

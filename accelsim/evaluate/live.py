@@ -171,18 +171,24 @@ def _array(tensor: torch.Tensor) -> Array:
 
 
 @contextmanager
-def on_chip(module: torch.nn.Module, recipe: Recipe, chip: ChipNumerics) -> Iterator[LiveModel]:
+def on_chip(
+    module: torch.nn.Module,
+    recipe: Recipe,
+    chip: ChipNumerics,
+    kind: type[LiveModel] = LiveModel,
+) -> Iterator[LiveModel]:
     """Let a torch model compute as a chip does, for as long as the context is open.
 
     Args:
         module: a model on the CPU in the recipe's storage format; its weights must not change.
         recipe: how it is compressed.
         chip: the arithmetic.
+        kind: what answers.
 
     Raises:
         InputError: another number type or device, or an op that has no kernel.
     """
-    live = LiveModel(module, recipe, chip)
+    live = kind(module, recipe, chip)
     with _caches(live), _masks(live), live.running():
         yield live
 
