@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,19 @@ def test_blocks_are_coded_as_the_kernels_do(format: str) -> None:
     made = quantize_blocks(x, format, tensor_scale=whole)
     wanted = dequantize_blocks(*made, format, tensor_scale=whole)
     assert np.array_equal(coded(given, coding, whole).numpy(), wanted)
+
+
+def test_recipes_spell_blocks_by_codes_and_scales() -> None:
+    wanted = SimpleNamespace(
+        format="fp4_e2m1", scale_format="e8m0", group=32, sparsity="dense", scale_rule="rceil"
+    )
+    found = Coding.of_weight(wanted)  # type: ignore[arg-type]  # what recipes may say
+    assert found == Coding("mxfp4_e2m1", 32, scale_rule="rceil")
+    wanted = SimpleNamespace(
+        format="fp4_e2m1", scale_format="ue4m3", group=16, granularity="group", scale_rule=""
+    )
+    found = Coding.of_activation(wanted)  # type: ignore[arg-type]  # as above
+    assert found == Coding("nvfp4", 16)
 
 
 @pytest.mark.parametrize("format", ["int4", "fp8_e4m3", "mxfp4_e2m1", "bf16"])

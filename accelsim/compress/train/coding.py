@@ -64,11 +64,7 @@ class Coding:
     @classmethod
     def of_weight(cls, wanted: WeightFormat) -> Coding:
         """Return how a recipe codes a weight."""
-        rule = str(getattr(wanted, "scale_rule", "") or "")
-        if wanted.format in BLOCK_FORMATS:
-            return cls(wanted.format, 0, "fp32", rule, _pattern(wanted.sparsity))
-        kept = _pattern(wanted.sparsity)
-        return cls(wanted.format, wanted.group, wanted.scale_format, rule, kept)
+        return cls._of(wanted, wanted.group, _pattern(wanted.sparsity))
 
     @classmethod
     def of_activation(cls, wanted: ActivationFormat) -> Coding:
@@ -77,12 +73,22 @@ class Coding:
         Raises:
             RecipeError: one scale for a whole tensor, which is not trained with.
         """
-        rule = str(getattr(wanted, "scale_rule", "") or "")
-        if wanted.format in BLOCK_FORMATS:
-            return cls(wanted.format, 0, "fp32", rule)
-        if wanted.format not in FLOATS and wanted.granularity != "token":
+        if wanted.format not in FLOATS and wanted.granularity == "tensor":
             raise RecipeError("training takes activations with one scale per token")
-        return cls(wanted.format, 0, wanted.scale_format, rule)
+        return cls._of(wanted, getattr(wanted, "group", 0), None)
+
+    @classmethod
+    def _of(cls, wanted: Any, group: int, kept: tuple[int, int] | None) -> Coding:
+        """Return a block format where the scale is one of blocks, else rows or runs of them."""
+        block = _BLOCKS.get((wanted.format, wanted.scale_format))
+        rule = str(getattr(wanted, "scale_rule", ""))
+        if block is not None:
+            return cls(block, group, "fp32", rule, kept)
+        return cls(wanted.format, group, wanted.scale_format, "", kept)
+
+
+#: Block formats by those of their codes and scales, as recipes spell them.
+_BLOCKS = {(row.element, row.scale): name for name, row in BLOCK_FORMATS.items()}
 
 
 def _pattern(sparsity: str) -> tuple[int, int] | None:
@@ -109,8 +115,9 @@ def coded(x: Any, coding: Coding, whole: float = 1.0) -> Any:
     if coding.plain:
         return x if coding.format in ("fp32", "fp64") else _Passed.apply(x, coding)
     if coding.format in BLOCK_FORMATS:
-        rule = coding.scale_rule
-        return torch_ops.fake_quantize_blocks(x, coding.format, rule, tensor_scale=whole)
+        return torch_ops.fake_quantize_blocks(
+            x, coding.format, coding.scale_rule, block=coding.group, tensor_scale=whole
+        )
     return _Passed.apply(x, coding)
 
 

@@ -35,7 +35,7 @@ class TrainSettings(BaseModel):
     steps: int = Field(default=400, ge=1)
     rows: int = Field(default=16, ge=1, le=65536)
     length: int = Field(default=144, ge=2, le=1 << 20)
-    rate: float = Field(default=1e-3, gt=0.0, le=1.0)
+    rate: float = Field(default=5e-4, gt=0.0, le=1.0)
     decay: float = Field(default=0.0, ge=0.0, le=1.0)
     kl: float = Field(default=1.0, ge=0.0)
     temperature: float = Field(default=1.0, gt=0.0, le=100.0)

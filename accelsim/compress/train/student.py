@@ -92,6 +92,9 @@ def _forward(part: Any, codings: tuple[Coding, Coding, Coding], mask: Any, x: An
     if mask is not None:
         weight = weight * mask
     weight = coded(weight, of_weight, whole_scale(weight, of_weight))
+    if of_activation.plain:
+        # Codes become numbers of the activations' format on their way into the array.
+        weight = coded(weight, of_activation)
     return torch.nn.functional.linear(coded(x, of_activation), weight, part.bias)
 
 

@@ -54,6 +54,17 @@ ENTRIES: Mapping[str, ZooEntry] = {
         },
         "trained by accelsim.compress.train_tiny on problems that accelsim generates",
     ),
+    "tiny-qwen2": ZooEntry(
+        "Qwen2Config",
+        "Qwen2ForCausalLM",
+        {
+            "vocab_size": 512, "hidden_size": 128, "intermediate_size": 384,
+            "num_hidden_layers": 4, "num_attention_heads": 4, "num_key_value_heads": 2,
+            "hidden_act": "silu", "max_position_embeddings": 1024, "rms_norm_eps": 1e-6,
+            "tie_word_embeddings": True, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 1,
+        },
+        "trained by accelsim.compress.train_tiny on the plays of Shakespeare",
+    ),
     "bert-base": ZooEntry(
         "BertConfig",
         "BertModel",
