@@ -9,12 +9,22 @@ from accelsim.evaluate.model import RunningModel
 from accelsim.evaluate.sample import Encoder, sample
 from accelsim.graph.values import ModelValues
 from accelsim.graph.zoo import load
-from accelsim.recipe.load import load_recipe
+from accelsim.recipe.load import load_recipe, shipped
 from accelsim.sim.interpret import StoredModel
 from accelsim.sim.numerics import ChipNumerics, numerics_of
 from accelsim.spec.load import load_arch
 
 VOCABULARY = 384
+
+
+def plain_recipes() -> list[str]:
+    """Return the shipped recipes that say formats alone, and do not change weights."""
+    loaded = {name: load_recipe(name) for name in sorted(shipped())}
+    return [
+        name
+        for name, recipe in loaded.items()
+        if recipe.rotation is None and not any(rule.method for rule in recipe.rules)
+    ]
 
 
 def values() -> ModelValues:

@@ -13,15 +13,15 @@ from accelsim.errors import InputError
 from accelsim.graph.ir import Graph
 from accelsim.graph.request import GraphRequest
 from accelsim.graph.zoo import load
-from accelsim.recipe.load import load_recipe, shipped
-from tests.tiny import chip, running, tokens_of, values
+from accelsim.recipe.load import load_recipe
+from tests.tiny import chip, plain_recipes, running, tokens_of, values
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from accelsim.evaluate.live import on_chip
 
-RECIPES = sorted(shipped())
+RECIPES = plain_recipes()
 #: Kinds that move values: padding and a cache make other ones than a recording without them.
 COUNTED = ("matmul", "attention", "norm", "elementwise", "rotary", "kv_append", "gather")
 

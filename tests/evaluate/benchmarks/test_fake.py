@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from accelsim.recipe.load import load_recipe, shipped
+from accelsim.recipe.load import load_recipe
 from accelsim.recipe.schema import ActivationFormat
 from accelsim_kernels.quantize import QMAX, absmax, dequantize, quantize, scales
-from tests.tiny import tokens_of, values
+from tests.tiny import plain_recipes, tokens_of, values
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -38,7 +38,7 @@ def test_rows_are_those_of_the_kernels(format: str, scale_format: str) -> None:
     assert np.array_equal(found, wanted)
 
 
-@pytest.mark.parametrize("recipe", shipped())
+@pytest.mark.parametrize("recipe", plain_recipes())
 def test_a_module_is_itself_again_afterwards(recipe: str) -> None:
     model = transformers.AutoModelForCausalLM.from_pretrained(
         values().folder, dtype=torch.bfloat16
