@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -61,16 +60,11 @@ def test_blocks_are_coded_as_the_kernels_do(format: str) -> None:
 
 
 def test_recipes_spell_blocks_by_codes_and_scales() -> None:
-    wanted = SimpleNamespace(
-        format="fp4_e2m1", scale_format="e8m0", group=32, sparsity="dense", scale_rule="rceil"
-    )
-    found = Coding.of_weight(wanted)  # type: ignore[arg-type]  # what recipes may say
-    assert found == Coding("mxfp4_e2m1", 32, scale_rule="rceil")
-    wanted = SimpleNamespace(
-        format="fp4_e2m1", scale_format="ue4m3", group=16, granularity="group", scale_rule=""
-    )
-    found = Coding.of_activation(wanted)  # type: ignore[arg-type]  # as above
-    assert found == Coding("nvfp4", 16)
+    (rule,) = load_recipe("w4a16_mxfp4").rules
+    assert Coding.of_weight(rule.weight) == Coding("mxfp4_e2m1", 32, scale_rule="rceil")
+    assert Coding.of_activation(rule.activation) == Coding("bf16")
+    (rule,) = load_recipe("w4a16_nvfp4").rules
+    assert Coding.of_weight(rule.weight).format == "nvfp4"
 
 
 @pytest.mark.parametrize("format", ["int4", "fp8_e4m3", "mxfp4_e2m1", "bf16"])
@@ -106,4 +100,8 @@ def test_formats_that_are_not_trained_in_are_refused() -> None:
     rule = recipe.rules[0].model_copy(update={"names": ("nothing",)})
     with pytest.raises(RecipeError, match="covers no linear module"):
         covered(load_model(values().folder), recipe.model_copy(update={"rules": (rule,)}))
+    with pytest.raises(RecipeError, match="asks for gptq"):
+        covered(load_model(values().folder), load_recipe("w4a8_int4_g32_gptq"))
+    with pytest.raises(RecipeError, match="asks for rotation"):
+        covered(load_model(values().folder), load_recipe("w4a4_int4_g32_rotated"))
     assert not covered(load_model(values().folder), Recipe(schema_version=1, name="none"))

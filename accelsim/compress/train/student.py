@@ -25,14 +25,25 @@ from accelsim.sim.numerics import ChipNumerics
 
 #: What a linear module is called in a recorded graph: the module, and its function.
 FUNCTION = "linear"
+#: Methods whose codes follow from the weights alone, as those of training do.
+NEAREST = frozenset({"rtn", "magnitude"})
 
 
 def covered(model: Any, recipe: Recipe) -> dict[str, tuple[Any, Rule]]:
     """Return the linear modules that a recipe covers, with their rules.
 
     Raises:
-        RecipeError: it covers none.
+        RecipeError: it covers none, or finds codes in another way than training does.
     """
+    steps = [step for rule in recipe.rules for step in rule.method]
+    asked: list[str] = sorted({step.name for step in steps} - NEAREST)
+    if recipe.rotation is not None:
+        asked.insert(0, "rotation")
+    if asked:
+        raise RecipeError(
+            f"recipe {recipe.name}: training rounds to nearest, the recipe asks for "
+            f"{', '.join(asked)}: leave that out of the recipe that is trained with"
+        )
     found = {}
     for name, part in model.named_modules():
         if isinstance(part, torch.nn.Linear):
